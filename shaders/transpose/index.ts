@@ -1,0 +1,4 @@
+import naive from "./naive.ts";
+import tiled from "./tiled.ts";
+
+export default [naive, tiled];

@@ -1,0 +1,473 @@
+// Graph in, plan out: fuse, decide where updated variables are written, order the steps, pick a strategy for each, and
+// give every tensor a buffer. Nothing here touches a GPU.
+
+import { dtypes } from "../core/dtype.ts";
+import { UnsupportedError } from "../core/errors.ts";
+import { sameShape, sizeOf } from "../core/shape.ts";
+import type { TensorData } from "../core/tensorData.ts";
+import type { Graph, Node, Value } from "../graph/graph.ts";
+import { fuse, isLiteral, type FuseOptions, type Group } from "../graph/passes/fuse.ts";
+import type { Variable } from "../graph/variable.ts";
+import { minimumBytes, type Operator } from "../ops/operator.ts";
+import type { AnyStrategy, KernelLimits } from "../../shaders/strategy.ts";
+import { chooseStrategy, type AdapterTraits } from "./choose.ts";
+import { lower, type LoweredGroup } from "./lower.ts";
+import { assignBuffers, type Lifetime, type Place } from "./memory.ts";
+import { orderSteps, precedes } from "./order.ts";
+import {
+  Plan,
+  type PlanBinding,
+  type PlanBuffer,
+  type PlanKernel,
+  type PlanNode,
+  type PlanStep,
+  type PlanValue,
+} from "./plan.ts";
+
+/** A plan and the objects its numbers stand for. */
+export interface Compiled {
+  readonly plan: Plan;
+  /** Operators by name: what the CPU reference and verify carry out. */
+  readonly operators: ReadonlyMap<string, Operator>;
+  /** Contents of constant buffers, by buffer index. */
+  readonly constants: ReadonlyMap<number, TensorData>;
+  /** Variables by buffer index. */
+  readonly variables: ReadonlyMap<number, Variable>;
+}
+
+export interface ScheduleOptions {
+  readonly limits: KernelLimits;
+  readonly traits: AdapterTraits;
+  loadStrategies(operatorName: string): Promise<readonly AnyStrategy[]>;
+  /** Strategies by name, for an operator (`MatMul`) or one node (`0/Conv`). The node's wins. */
+  readonly strategies?: Readonly<Record<string, string>> | undefined;
+  readonly fusion?: Pick<FuseOptions, "pointwise" | "epilogue"> | undefined;
+  /** Share intermediate buffers by lifetime. Default true; false gives each tensor its own, for debugging. */
+  readonly reuseBuffers?: boolean | undefined;
+}
+
+/** Compiles a graph whose passes have run. */
+export async function schedule(graph: Graph, options: ScheduleOptions): Promise<Compiled> {
+  const maxBindings = options.limits.maxStorageBuffersPerShaderStage;
+  const prepare = async (inPlace: boolean): Promise<Scheduler> => {
+    const groups = fuse(graph, { maxBindings, inPlace, ...options.fusion });
+    const names = new Set(groups.map(({ anchor }) => anchor?.operator.name ?? "Pointwise"));
+    const families = new Map(
+      await Promise.all([...names].map(async (name) => [name, await options.loadStrategies(name)] as const)),
+    );
+    return new Scheduler(graph, groups, families, options);
+  };
+  let scheduler = await prepare(true);
+  // Where an update that fusion counted on writing in place needs a copy after all, its group may bind one buffer too many.
+  if (scheduler.mostBindings > maxBindings) scheduler = await prepare(false);
+  return scheduler.compile();
+}
+
+/** The value whose buffer `value` shares: itself, or what its chain of aliasing operators starts from. */
+function rootOf(value: Value): Value {
+  let root = value;
+  while (root.node?.operator.alias) root = root.node.inputs[0]!;
+  return root;
+}
+
+const sizeBytesOf = (value: Value): number => sizeOf(value.shape) * dtypes[value.dtype].sizeBytes;
+
+interface Work {
+  readonly group: Group;
+  readonly after: Set<number>;
+}
+
+class Scheduler {
+  private readonly work: Work[];
+  private readonly producers = new Map<Value, number>();
+  /** Updated values written straight into the variable's buffer: root of the new value → the variable's value. */
+  private readonly direct = new Map<Value, Value>();
+  /** Updates carried out by a copy after everything else: [new value's root, variable's value]. */
+  private readonly copied: [Value, Value][] = [];
+  private readonly outputRoots: Set<Value>;
+
+  private readonly buffers: PlanBuffer[] = [];
+  /** Where each root value lies. */
+  private readonly placeOf = new Map<Value, Place>();
+  private readonly values: PlanValue[] = [];
+  private readonly valueIds = new Map<Value, number>();
+  private readonly kernels: PlanKernel[] = [];
+  private readonly kernelIds = new Map<string, number>();
+  /** Plan values of outputs that are copied out: see {@link saveOldContents}. */
+  private readonly outputIds = new Map<Value, number>();
+
+  constructor(
+    private readonly graph: Graph,
+    groups: readonly Group[],
+    private readonly families: ReadonlyMap<string, readonly AnyStrategy[]>,
+    private readonly options: ScheduleOptions,
+  ) {
+    this.work = groups.map((group) => ({ group, after: new Set<number>() }));
+    this.outputRoots = new Set([...graph.outputs.values()].map(rootOf));
+    this.work.forEach(({ group }, i) => group.outputs.forEach((value) => this.producers.set(value, i)));
+    this.work.forEach(({ group, after }, i) => {
+      for (const value of group.inputs) {
+        const producer = this.producers.get(rootOf(value));
+        if (producer !== undefined && producer !== i) after.add(producer);
+      }
+    });
+    this.placeUpdates();
+  }
+
+  /** Storage buffers of the group that binds most. */
+  get mostBindings(): number {
+    return Math.max(
+      0,
+      ...this.work.map(({ group: { inputs, outputs } }) => {
+        const separate = outputs.filter((value) => {
+          const variable = this.direct.get(value);
+          return !variable || !inputs.includes(variable);
+        });
+        return inputs.length + separate.length;
+      }),
+    );
+  }
+
+  compile(): Compiled {
+    const order = this.order();
+    this.placeLeaves();
+    const memory = this.placeIntermediates(order);
+    const saved = this.saveOldContents();
+    const steps: PlanStep[] = [
+      ...saved,
+      ...order
+        .map((i) => this.work[i]!.group)
+        .filter(writesSomething)
+        .map((group) => this.dispatchStep(group)),
+      ...this.copied.map(([from, to]) => this.copyStep(from, to)),
+    ];
+    const idsOf = (named: ReadonlyMap<string, Value>): Record<string, number> =>
+      Object.fromEntries([...named].map(([name, value]) => [name, this.outputIds.get(value) ?? this.valueId(value)]));
+    const plan = new Plan({
+      inputs: idsOf(this.graph.inputs),
+      outputs: idsOf(this.graph.outputs),
+      values: this.values,
+      buffers: this.buffers,
+      kernels: this.kernels,
+      steps,
+      memory,
+    });
+    return { plan, operators: this.operators(), constants: this.constantBuffers(), variables: this.variableBuffers() };
+  }
+
+  /** Decides for each updated variable whether its new contents can be written in place of the old. */
+  private placeUpdates(): void {
+    for (const [variable, updated] of this.graph.updates) {
+      const root = rootOf(updated);
+      if (root === variable) continue;
+      if (!this.writeInPlace(variable, root)) this.copied.push([root, variable]);
+    }
+    for (const [from] of this.copied)
+      if (this.graph.updates.has(from))
+        throw new UnsupportedError(
+          `update: ${from.name} is assigned to another variable and updated in the same graph`,
+        );
+  }
+
+  private writeInPlace(variable: Value, root: Value): boolean {
+    const producer = this.producers.get(root);
+    if (producer === undefined || this.direct.has(root)) return false;
+    const { group } = this.work[producer]!;
+    if (!this.overwritable(group, variable, root)) return false;
+    const readers = this.work.flatMap(({ group: reader }, i) =>
+      i !== producer && reader.inputs.some((value) => rootOf(value) === variable) ? [i] : [],
+    );
+    const after = this.work.map((step) => step.after);
+    if (readers.some((reader) => precedes(after, producer, reader))) return false;
+    for (const reader of readers) this.work[producer]!.after.add(reader);
+    this.direct.set(root, variable);
+    return true;
+  }
+
+  /** The group may write `root` into the variable's buffer: it reads that buffer at the very elements it writes, or not at all. */
+  private overwritable(group: Group, variable: Value, root: Value): boolean {
+    const reads = group.inputs.filter((value) => rootOf(value) === variable);
+    if (reads.length === 0) return true;
+    return !group.anchor && reads.length === 1 && reads[0] === variable && sameShape(variable.shape, root.shape);
+  }
+
+  private order(): number[] {
+    const tensors = new Map<Value, number>();
+    const isIntermediate = (root: Value): boolean =>
+      this.producers.has(root) && !this.outputRoots.has(root) && !this.direct.has(root);
+    const tensorId = (root: Value): number => {
+      if (!tensors.has(root)) tensors.set(root, tensors.size);
+      return tensors.get(root)!;
+    };
+    return orderSteps(
+      this.work.map(({ group, after }) => ({
+        after,
+        writtenBytes: group.outputs.filter(isIntermediate).reduce((sum, value) => sum + sizeBytesOf(value), 0),
+        reads: [...new Set(group.inputs.map(rootOf))]
+          .filter(isIntermediate)
+          .map((root) => ({ tensor: tensorId(root), sizeBytes: sizeBytesOf(root) })),
+      })),
+    );
+  }
+
+  /** Buffers of inputs, variables and the constants that are read from memory. */
+  private placeLeaves(): void {
+    for (const value of this.graph.inputs.values()) this.addBuffer("input", value);
+    for (const value of this.graph.variables.keys()) this.addBuffer("variable", value);
+    const read = new Set(this.work.flatMap(({ group }) => group.inputs.map(rootOf)));
+    for (const [from] of this.copied) read.add(from);
+    for (const value of this.graph.constants.keys())
+      if (read.has(value) || this.outputRoots.has(value)) this.addBuffer("constant", value);
+  }
+
+  /** Buffers of everything the steps compute. */
+  private placeIntermediates(order: readonly number[]): Plan["memory"] {
+    const lifetimes = new Map<Value, { firstStep: number; lastStep: number }>();
+    order.forEach((index, step) => {
+      const { group } = this.work[index]!;
+      for (const value of group.outputs) lifetimes.set(value, { firstStep: step, lastStep: step });
+      for (const value of group.inputs) {
+        const lifetime = lifetimes.get(rootOf(value));
+        if (lifetime) lifetime.lastStep = step;
+      }
+    });
+    for (const [from] of this.copied) {
+      const lifetime = lifetimes.get(from);
+      if (lifetime) lifetime.lastStep = order.length;
+    }
+    const placed: Value[] = [];
+    const tensors: Lifetime[] = [];
+    for (const [value, lifetime] of lifetimes) {
+      const variable = this.direct.get(value);
+      if (variable) this.placeOf.set(value, this.placeOf.get(variable)!);
+      else if (this.outputRoots.has(value)) this.addBuffer("output", value);
+      else {
+        placed.push(value);
+        tensors.push({
+          sizeBytes: roundUp(sizeBytesOf(value)),
+          ...(this.options.reuseBuffers === false ? FOREVER : lifetime),
+        });
+      }
+    }
+    const { places, bufferSizes, totalBytes, liveBytes } = assignBuffers(this.apart(placed, tensors));
+    const first = this.buffers.length;
+    bufferSizes.forEach((sizeBytes, i) => {
+      this.buffers.push({
+        kind: "intermediate",
+        sizeBytes,
+        name: placed[places.findIndex(({ buffer }) => buffer === i)]!.name,
+      });
+    });
+    placed.forEach((value, i) => {
+      const { buffer, offsetBytes } = places[i]!;
+      this.placeOf.set(value, { buffer: first + buffer, offsetBytes });
+    });
+    return { intermediateBytes: totalBytes, liveBytes };
+  }
+
+  /** Adds to each tensor which others must lie in another buffer: those bound beside it in a dispatch that writes one. */
+  private apart(placed: readonly Value[], tensors: readonly Lifetime[]): Lifetime[] {
+    const indexOf = new Map(placed.map((value, i) => [value, i]));
+    const apartFrom = placed.map(() => new Set<number>());
+    for (const { group } of this.work) {
+      const bound = new Set(
+        [...group.inputs.map(rootOf), ...group.outputs].flatMap((value) => indexOf.get(value) ?? []),
+      );
+      for (const value of group.outputs) {
+        const written = indexOf.get(value);
+        if (written === undefined) continue;
+        for (const other of bound)
+          if (other !== written) {
+            apartFrom[written]!.add(other);
+            apartFrom[other]!.add(written);
+          }
+      }
+    }
+    return tensors.map((tensor, i) => ({ ...tensor, apartFrom: apartFrom[i]! }));
+  }
+
+  /** An output that is a variable's old contents is copied out before an update overwrites it. */
+  private saveOldContents(): PlanStep[] {
+    const steps: PlanStep[] = [];
+    for (const value of new Set(this.graph.outputs.values())) {
+      const root = rootOf(value);
+      if (!this.graph.updates.has(root)) continue;
+      const from = this.valueId(root);
+      const to = this.buffers.length;
+      this.buffers.push({ kind: "output", sizeBytes: roundUp(sizeBytesOf(value)), name: value.name });
+      const id = this.values.push({ dtype: value.dtype, shape: value.shape, name: value.name, buffer: to }) - 1;
+      this.outputIds.set(value, id);
+      steps.push({
+        kind: "copy",
+        from: this.binding(root),
+        to: { buffer: to, offsetBytes: 0, sizeBytes: roundUp(sizeBytesOf(value)) },
+        inputs: [from],
+        outputs: [id],
+      });
+    }
+    return steps;
+  }
+
+  private copyStep(from: Value, to: Value): PlanStep {
+    return {
+      kind: "copy",
+      from: this.binding(from),
+      to: this.binding(to),
+      inputs: [this.valueId(from)],
+      outputs: [this.valueId(to)],
+    };
+  }
+
+  private dispatchStep(group: Group): PlanStep {
+    const lowered = this.withInPlace(lower(this.graph, group));
+    const { operator, problem } = lowered;
+    const name = group.nodes[0]!.name;
+    const forced =
+      this.options.strategies?.[(group.anchor ?? group.nodes[0]!).name] ?? this.options.strategies?.[operator.name];
+    const { limits, traits } = this.options;
+    this.checkSizes(group, name);
+    const strategies = this.families.get(operator.name)!;
+    const { strategy, params, kernel } = chooseStrategy(operator, problem, strategies, { limits, traits, forced });
+    const bindings = kernel.operands.map(({ kind, index }) => {
+      const value =
+        kind === "input"
+          ? lowered.inputs[index]
+          : kind === "extra"
+            ? lowered.extras[index - 1]
+            : lowered.outputs[index];
+      return this.binding(rootOf(value!));
+    });
+    return {
+      kind: "dispatch",
+      operator: operatorLabel(group),
+      strategy: strategy.name,
+      params,
+      nodes: group.nodes.map((node) => this.planNode(node)),
+      inputs: group.inputs.map((value) => this.valueId(value)),
+      outputs: group.outputs.map((value) => this.valueId(value)),
+      kernel: this.kernelId(kernel),
+      bindings,
+      uniforms: kernel.uniforms,
+      workgroups: kernel.workgroups,
+      flops: group.nodes.reduce((sum, node) => sum + node.operator.flops(node), 0),
+      bytes: fewestBytes(group),
+      trafficBytes: strategy.trafficBytes(problem, params),
+    };
+  }
+
+  private withInPlace(lowered: LoweredGroup): LoweredGroup {
+    const inPlace = lowered.outputs.map((output) => {
+      const variable = this.direct.get(output);
+      const index = variable ? lowered.inputs.indexOf(variable) : -1;
+      return index < 0 ? undefined : index;
+    });
+    return inPlace.every((index) => index === undefined)
+      ? lowered
+      : { ...lowered, problem: { ...lowered.problem, inPlace } };
+  }
+
+  private checkSizes(group: Group, name: string): void {
+    const limit = Math.min(this.options.limits.maxStorageBufferBindingSize, this.options.limits.maxBufferSize);
+    for (const value of [...group.inputs, ...group.outputs])
+      if (sizeBytesOf(value) > limit)
+        throw new UnsupportedError(
+          `${name}: ${value.name} takes ${sizeBytesOf(value)} bytes, more than the ${limit} this device binds; use a smaller batch`,
+        );
+  }
+
+  private planNode(node: Node): PlanNode {
+    return {
+      operator: node.operator.name,
+      name: node.name,
+      attributes: node.attributes,
+      inputs: node.inputs.map((value) => (value ? this.valueId(value) : null)),
+      outputs: node.outputs.map((value) => this.valueId(value)),
+    };
+  }
+
+  /** What a storage binding of the root value spans: whole vec4s. */
+  private binding(root: Value): PlanBinding {
+    return { ...this.placeOf.get(root)!, sizeBytes: roundUp(sizeBytesOf(root)) };
+  }
+
+  private kernelId(kernel: { wgsl: string; storage: PlanKernel["storage"]; uniforms: readonly unknown[] }): number {
+    const hasUniforms = kernel.uniforms.length > 0;
+    let id = this.kernelIds.get(kernel.wgsl);
+    if (id === undefined) {
+      id = this.kernels.push({ wgsl: kernel.wgsl, storage: kernel.storage, hasUniforms }) - 1;
+      this.kernelIds.set(kernel.wgsl, id);
+    }
+    return id;
+  }
+
+  private valueId(value: Value): number {
+    let id = this.valueIds.get(value);
+    if (id === undefined) {
+      const root = rootOf(value);
+      const place = this.placeOf.get(root);
+      const { dtype, shape, name } = value;
+      id =
+        this.values.push({
+          dtype,
+          shape,
+          name,
+          ...(place && { buffer: place.buffer }),
+          ...(place && place.offsetBytes > 0 && { offsetBytes: place.offsetBytes }),
+          ...(isLiteral(this.graph, value) ? { literal: this.graph.constants.get(value)!.data[0]! } : {}),
+          ...(root === value ? {} : { alias: this.valueId(root) }),
+        }) - 1;
+      this.valueIds.set(value, id);
+    }
+    return id;
+  }
+
+  private addBuffer(kind: PlanBuffer["kind"], value: Value): void {
+    this.placeOf.set(value, { buffer: this.buffers.length, offsetBytes: 0 });
+    this.buffers.push({ kind, sizeBytes: roundUp(sizeBytesOf(value)), name: value.name });
+  }
+
+  private operators(): Map<string, Operator> {
+    return new Map(this.graph.nodes.map(({ operator }) => [operator.name, operator]));
+  }
+
+  private constantBuffers(): Map<number, TensorData> {
+    return new Map([...this.graph.constants].flatMap(([value, data]) => this.buffered(value, data)));
+  }
+
+  private variableBuffers(): Map<number, Variable> {
+    return new Map([...this.graph.variables].flatMap(([value, variable]) => this.buffered(value, variable)));
+  }
+
+  private buffered<T>(value: Value, data: T): [number, T][] {
+    const buffer = this.placeOf.get(value)?.buffer;
+    return buffer === undefined ? [] : [[buffer, data]];
+  }
+}
+
+/** What must move: each tensor read once and written once, or less where a lone operator says so. */
+function fewestBytes({ nodes, inputs, outputs }: Group): number {
+  if (nodes.length === 1) return minimumBytes(nodes[0]!.operator, nodes[0]!);
+  return [...new Set([...inputs, ...outputs])].reduce((sum, value) => sum + sizeBytesOf(value), 0);
+}
+
+/** False for groups whose results have no elements: there is nothing to dispatch. */
+function writesSomething({ outputs }: Group): boolean {
+  return outputs.some(({ shape }) => sizeOf(shape) > 0);
+}
+
+const FOREVER = { firstStep: 0, lastStep: Number.MAX_SAFE_INTEGER - 1 };
+const ALIGNMENT_BYTES = 16;
+
+/** Buffer sizes are whole vec4s, so that vec4 views cover every element. */
+function roundUp(bytes: number): number {
+  return Math.max(ALIGNMENT_BYTES, Math.ceil(bytes / ALIGNMENT_BYTES) * ALIGNMENT_BYTES);
+}
+
+/** `Conv+Relu`, `Add+Mul ×3`. */
+function operatorLabel({ nodes, anchor }: Group): string {
+  const names = [...(anchor ? [anchor] : []), ...nodes.filter((node) => node !== anchor)].map(
+    (node) => node.operator.name,
+  );
+  const shown = names.slice(0, 3).join("+");
+  return names.length > 3 ? `${shown}+${names.length - 3} more` : shown;
+}
