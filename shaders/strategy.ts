@@ -121,6 +121,7 @@ export interface Strategy<A extends Attributes = Attributes, P extends Parameter
 export type AnyStrategy = Strategy;
 
 /** Checks a strategy's definition and forgets its parameter types. `operator` is the operator it runs. */
+/* @__NO_SIDE_EFFECTS__ */
 export function defineStrategy<A extends Attributes, P extends Parameters>(
   strategy: Omit<Strategy<NoInfer<A>, P>, "operator"> & { readonly op: Operator<A> },
 ): AnyStrategy {

@@ -144,6 +144,7 @@ const EXTREMA_WGSL = (name: "max" | "min"): string => `fn ${name}_or_nan(a: f32,
 }`;
 
 /** Max and Min: the larger or smaller operand, chosen by `better`. Equal operands share the gradient by halves. */
+/* @__NO_SIDE_EFFECTS__ */
 function defineExtremum(name: "Max" | "Min"): Operator<NoAttributes> {
   const function_ = name === "Max" ? "max" : "min";
   const evaluate = name === "Max" ? Math.max : Math.min;
@@ -181,6 +182,7 @@ function defineExtremum(name: "Max" | "Min"): Operator<NoAttributes> {
 }
 
 /** A comparison: bool, 0 or 1. With doubtful operands closer than their doubt, either answer may come. */
+/* @__NO_SIDE_EFFECTS__ */
 function defineComparison(
   name: string,
   symbol: string,

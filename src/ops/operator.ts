@@ -127,6 +127,7 @@ export interface Operator<A extends Attributes = Attributes> {
 }
 
 /** Identity that infers the attribute type and checks the definition. */
+/* @__NO_SIDE_EFFECTS__ */
 export function defineOperator<A extends Attributes>(operator: Operator<A>): Operator<A> {
   return operator;
 }

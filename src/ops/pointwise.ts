@@ -43,6 +43,7 @@ interface DefinedPointwise<A extends Operator["attributes"]> extends Pointwise<A
 }
 
 /** Completes an elementwise operator: type inference, reference, bounds and costs. */
+/* @__NO_SIDE_EFFECTS__ */
 export function definePointwise<A extends Operator["attributes"]>(definition: PointwiseDefinition<A>): Operator<A> {
   const { name, inputs: names, accepts = ["float32"], gradient, helpers, evaluateInteger } = definition;
 
@@ -154,6 +155,7 @@ export function roundingOf<A extends Operator["attributes"]>(
 export const exact = (): number => 0;
 
 /** `propagate` of a monotone function of one argument: the change at the worse end of the interval. */
+/* @__NO_SIDE_EFFECTS__ */
 export function monotone(f: (x: number) => number): (args: readonly number[], errors: readonly number[]) => number {
   return ([x], [error]) => {
     const middle = f(x!);
@@ -188,11 +190,13 @@ const binaryShapes: readonly (readonly [Shape, Shape])[] = [
 ];
 
 /** One-operand cases over {@link unaryShapes}, with values in [low, high). */
+/* @__NO_SIDE_EFFECTS__ */
 export function unaryCases<A extends Operator["attributes"]>(low = -1, high = 1): OperatorCase<A>[] {
   return unaryShapes.map((shape) => ({ inputs: [{ shape, low, high }] }));
 }
 
 /** Two-operand cases over {@link binaryShapes}; `b` overrides the second operand's range. */
+/* @__NO_SIDE_EFFECTS__ */
 export function binaryCases<A extends Operator["attributes"]>(
   a: Omit<Exclude<CaseInput, Shape>, "shape"> = {},
   b: Omit<Exclude<CaseInput, Shape>, "shape"> = a,

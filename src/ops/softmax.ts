@@ -54,6 +54,7 @@ function shiftedExpUlps(shifted: number): number {
   return expUlps(shifted) + Math.abs(shifted);
 }
 
+/* @__NO_SIDE_EFFECTS__ */
 function defineSoftmax(
   name: string,
   parts: {

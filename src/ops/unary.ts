@@ -2,7 +2,7 @@
 // the pre-activation can then be fused away. Accuracies are those of WGSL's table
 // (https://www.w3.org/TR/WGSL/#floating-point-accuracy); exp is good to 3 + 2|x| ULP, log to 3 ULP or 2^-21.
 
-import type { DType } from "../core/dtype.ts";
+import { isFloat, type DType } from "../core/dtype.ts";
 import { DTypeError } from "../core/errors.ts";
 import { div, greater, IS_NAN_WGSL, mul, quotientError, sub } from "./binary.ts";
 import { requireInputs } from "./check.ts";
@@ -46,7 +46,8 @@ export const exp = definePointwise<NoAttributes>({
   name: "Exp",
   inputs: ["input"],
   attributes: {},
-  wgsl: ([x]) => `exp(${x})`,
+  wgsl: ([x]) => `select(exp(${x}), ${x}, is_nan(${x}))`,
+  helpers: [IS_NAN_WGSL],
   evaluate: ([x]) => Math.exp(x!),
   propagate: ([x], [error]) => Math.exp(x!) * Math.expm1(error!),
   rounding: ([x], result) => expUlps(x!) * EPSILON * result,
@@ -57,12 +58,19 @@ export const exp = definePointwise<NoAttributes>({
   ],
 });
 
-/** Log (ONNX): natural logarithm; NaN below 0, as far as the adapter keeps NaN. */
+// Adapters differ at and below 0: -∞ and NaN are made from their bits.
+const LOG_WGSL = `fn log_or_limit(x: f32) -> f32 {
+  let bits = select(0x7fc00000u, 0xff800000u, x == 0.0);
+  return select(bitcast<f32>(bits), log(x), x > 0.0);
+}`;
+
+/** Log (ONNX): natural logarithm; -∞ at 0, NaN below. */
 export const log = definePointwise<NoAttributes>({
   name: "Log",
   inputs: ["input"],
   attributes: {},
-  wgsl: ([x]) => `log(${x})`,
+  wgsl: ([x]) => `log_or_limit(${x})`,
+  helpers: [LOG_WGSL],
   evaluate: ([x]) => Math.log(x!),
   propagate: ([x], [error]) => (error === 0 ? 0 : error! >= x! ? Infinity : -Math.log1p(-error! / x!)),
   rounding: ([x]) => logError(x!) * EPSILON,
@@ -137,7 +145,8 @@ export const sign = definePointwise<NoAttributes>({
   inputs: ["input"],
   attributes: {},
   accepts: SIGNED,
-  wgsl: ([x]) => `sign(${x})`,
+  wgsl: ([x], _, [type]) => (isFloat(type!.dtype) ? `select(sign(${x}), ${x}, is_nan(${x}))` : `sign(${x})`),
+  helpers: [IS_NAN_WGSL],
   evaluate: ([x]) => Math.sign(x!),
   propagate: monotone(Math.sign),
   rounding: exact,

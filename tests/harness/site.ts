@@ -3,7 +3,7 @@
 
 import path from "node:path";
 import type { Browser, LaunchOptions, Page } from "puppeteer-core";
-import { createServer, type ViteDevServer } from "vite";
+import { createServer, type PluginOption, type ViteDevServer } from "vite";
 import { launchChromium } from "./chromium.ts";
 
 const root = path.resolve(import.meta.dirname, "../..");
@@ -23,12 +23,13 @@ export interface Site extends AsyncDisposable {
   open(address: string, visit?: Visit): Promise<{ readonly page: Page; readonly complaints: string[] }>;
 }
 
-/** Serves the demos on a free port and starts a browser. Dispose of it after use. */
-export async function openSite(launch: LaunchOptions = {}): Promise<Site> {
+/** Serves the demos (and what `plugins` add) on a free port and starts a browser. Dispose of it after use. */
+export async function openSite(launch: LaunchOptions = {}, plugins: PluginOption[] = []): Promise<Site> {
   const server = await createServer({
     configFile: path.join(root, "vite.config.ts"),
     mode: "demos",
     logLevel: "error",
+    plugins,
     server: { host: "localhost", port: 0, hmr: false, watch: null },
   });
   await server.listen();
