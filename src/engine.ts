@@ -12,9 +12,11 @@ import { eliminate } from "./graph/passes/eliminate.ts";
 import { fold } from "./graph/passes/fold.ts";
 import { Tensor } from "./graph/tensor.ts";
 import type { Variable } from "./graph/variable.ts";
-import type { Executor } from "./runtime/executor.ts";
+import type { Executor, Inputs } from "./runtime/executor.ts";
 import { GpuExecutor } from "./runtime/gpu/executor.ts";
-import { Model } from "./runtime/model.ts";
+import { Model, type VerifyOptions } from "./runtime/model.ts";
+import type { ProfileReport } from "./runtime/profile.ts";
+import type { VerifyReport } from "./runtime/verify.ts";
 import { HARDWARE_TRAITS, SOFTWARE_TRAITS } from "./scheduler/choose.ts";
 import { schedule, type ScheduleOptions } from "./scheduler/schedule.ts";
 import { loadStrategies } from "../shaders/index.ts";
@@ -131,6 +133,16 @@ export class Engine implements Disposable {
     const model = new Model(executable, this.name, () => this.models.delete(model));
     this.models.add(model);
     return model;
+  }
+
+  /** Carries every step of `model` out again on the CPU reference and judges each element by its own error bound. */
+  verify(model: Model, inputs: Inputs, options?: VerifyOptions): Promise<VerifyReport> {
+    return model.verify(inputs, options);
+  }
+
+  /** GPU time of every step of `model` from timestamp queries; the report says so where there are none. */
+  profile(model: Model, inputs: Inputs, options?: { readonly repeats?: number }): Promise<ProfileReport> {
+    return model.profile(inputs, options);
   }
 
   /** Reads the current contents of variables (parameters) back into their `data`. */

@@ -15,6 +15,12 @@ export type { StepReport } from "./runtime/verify.ts";
 export { ProfileReport } from "./runtime/profile.ts";
 export type { StepProfile } from "./runtime/profile.ts";
 export { Plan } from "./scheduler/plan.ts";
+export type { DispatchStep, PlanBuffer, PlanKernel, PlanNode, PlanStep, PlanValue } from "./scheduler/plan.ts";
+
+// Graphs, for importers and for those who differentiate by hand: engine.compileGraph takes one.
+export { Graph } from "./graph/graph.ts";
+export type { Node, Value } from "./graph/graph.ts";
+export { gradients } from "./autodiff/gradients.ts";
 
 // Tensors: symbolic ones, and host data.
 export { Tensor } from "./graph/tensor.ts";

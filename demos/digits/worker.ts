@@ -14,10 +14,11 @@ import {
   type Engine,
 } from "neurite";
 import { loadDigits } from "./data.ts";
-import { createNetwork, type Network } from "./network.ts";
+import { WEIGHT_DECAY, createNetwork, type Network } from "./network.ts";
 import { SIDE } from "./normalise.ts";
 import type { Filters, OpenOptions, Reply, Request, Sample, Settings, StepPoint } from "./protocol.ts";
 import { risingAndFalling } from "./schedule.ts";
+import { shifted } from "./shift.ts";
 
 const REPORT_MS = 50; // between reports of progress
 const FILTERS_MS = 400; // between pictures of the filters
@@ -126,7 +127,12 @@ class Session {
       post({ type: "loading", what: `Preparing the kernels: ${done} of ${total}` });
       stepMs = performance.now();
     };
-    for await (const event of trainer.fit(train, { epochs, batchSize, dropLast: true, onProgress })) {
+    for await (const event of trainer.fit(shifted(train, this.seed), {
+      epochs,
+      batchSize,
+      dropLast: true,
+      onProgress,
+    })) {
       const { epoch, step } = event;
       if (event.type === "epoch") {
         if (step < steps) await this.report();
@@ -250,7 +256,11 @@ class Session {
   }
 
   private newTrainer(): Trainer {
-    return new Trainer(this.engine, this.network.net, { loss: crossEntropy(), optimizer: adamW(), seed: this.seed });
+    return new Trainer(this.engine, this.network.net, {
+      loss: crossEntropy(),
+      optimizer: adamW({ weightDecay: WEIGHT_DECAY }),
+      seed: this.seed,
+    });
   }
 }
 

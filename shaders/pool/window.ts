@@ -46,6 +46,15 @@ type CountingPad = Attributes & { readonly count_include_pad: number };
 export const supportsPool = (problem: KernelProblem, limits: KernelLimits, workgroup: number): true | string =>
   firstReason(fitsBindings(limits, problem), fitsWorkgroup(limits, [workgroup]));
 
+/** True where no window reaches past the input: no padding, no ragged end. */
+export function staysInside(problem: PoolProblem): true | string {
+  const g = poolGeometry(problem);
+  if (g.padTop + g.padLeft > 0) return "windows start in the padding";
+  const bottom = (g.outH - 1) * g.strideH + (g.kH - 1) * g.dilationH;
+  const right = (g.outW - 1) * g.strideW + (g.kW - 1) * g.dilationW;
+  return (bottom < g.H && right < g.W) || "windows end past the input";
+}
+
 export const dispatchPool = (problem: KernelProblem, workgroup: number): [number, number, number] =>
   linearDispatch(sizeOf(problem.outputs[0]!.shape), workgroup);
 

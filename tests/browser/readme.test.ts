@@ -47,7 +47,9 @@ describe("the README's example", () => {
     try {
       const file = path.join(folder, "example.ts");
       await writeFile(file, code);
-      const { stdout } = await promisify(execFile)("node", ["--import", "./config/run-typescript.mjs", file], { cwd: root });
+      const { stdout } = await promisify(execFile)("node", ["--import", "./config/run-typescript.mjs", file], {
+        cwd: root,
+      });
       expect(stdout.match(/^epoch \d+: loss \d\.\d+$/gm)).toHaveLength(8);
       const percent = Number(/^(?<percent>[\d.]+) % of 2000 points are right, on .+$/m.exec(stdout)?.groups?.percent);
       expect(percent).toBeGreaterThan(100 * LEAST_ACCURACY);

@@ -190,7 +190,7 @@ describe("verify", () => {
     graph.update(weight, value.sub(new Tensor(graph, gradient!).mul(0.25)).value);
     graph.output("loss", loss.value);
     using model = await engine.compileGraph(graph);
-    expect((await model.verify({})).passed).toBe(true);
+    expect((await engine.verify(model, {})).passed).toBe(true);
     await model.profile({}, { repeats: 2 });
     expect((await model.run({})).loss!.data[0]).toBe(5);
     expect((await model.run({})).loss!.data[0]).toBe(1.25);
@@ -202,7 +202,7 @@ describe("verify", () => {
 describe("profile", () => {
   it("times every step, or says that it can't", async () => {
     using model = await engine.compile(affine, specs);
-    const report = await model.profile({ x, w }, { repeats: 2 });
+    const report = await engine.profile(model, { x, w }, { repeats: 2 });
     if (engine.adapter!.features.includes("timestamp-query")) expect(report.steps).toHaveLength(1);
     using plain = await createEngine({ ...quiet, device: await deviceWithoutFeatures() });
     using untimed = await plain.compile(affine, specs);

@@ -15,13 +15,14 @@ import {
   type Engine,
 } from "neurite";
 import { loadDigits } from "../data.ts";
-import { createNetwork } from "../network.ts";
+import { WEIGHT_DECAY, createNetwork } from "../network.ts";
 import { SIDE } from "../normalise.ts";
 import { risingAndFalling } from "../schedule.ts";
+import { shifted } from "../shift.ts";
 import { OptionError, readOptions, usage, type Options } from "./options.ts";
 import { ProgressView, bold, count, dim, duration, green, line, percent, printDigits, red } from "./terminal.ts";
 
-const PEAK_LEARNING_RATE = 4e-3;
+const PEAK_LEARNING_RATE = 5e-3;
 const WEIGHTS_FILE = path.join("runs", "digits.safetensors");
 const PIXELS = SIDE * SIDE;
 const CLASSES = 10;
@@ -87,14 +88,14 @@ async function main(options: Options): Promise<number> {
 
   const { epochs, batch, seed } = options;
   const plannedSteps = epochs * Math.floor(train.length / batch);
-  const optimizer = adamW({ lr: risingAndFalling(PEAK_LEARNING_RATE, plannedSteps) });
+  const optimizer = adamW({ lr: risingAndFalling(PEAK_LEARNING_RATE, plannedSteps), weightDecay: WEIGHT_DECAY });
   using trainer = new Trainer(engine, net, { loss: crossEntropy(), optimizer, seed });
 
   const view = new ProgressView();
   const lossHistory: number[] = [];
   let trainingMs = 0;
   let startMs = performance.now();
-  for await (const event of trainer.fit(train, {
+  for await (const event of trainer.fit(shifted(train, seed), {
     epochs,
     batchSize: batch,
     dropLast: true,

@@ -23,7 +23,7 @@ export const usage = `Trains a small convolutional network on handwritten digits
 
   npm start -- [options]
 
-  --epochs N      times through the training digits (default 6)
+  --epochs N      times through the training digits (default 8)
   --batch N       digits a step, 1 to 1000 (default 32)
   --seed N        of weights, order and dropout (default 1)
   --backend NAME  gpu, or cpu: the float64 reference, slow (default gpu)
@@ -43,7 +43,7 @@ export function readOptions(args: string[]): Options {
       strict: true,
       allowPositionals: false,
       options: {
-        epochs: { type: "string", default: "6" },
+        epochs: { type: "string", default: "8" },
         batch: { type: "string", default: "32" },
         seed: { type: "string", default: "1" },
         backend: { type: "string", default: "gpu" },
