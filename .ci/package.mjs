@@ -21,7 +21,8 @@ try {
   inProject("tar", "-xzf", filename);
   mkdirSync(modules);
   renameSync(join(project, "package"), join(modules, "neurite"));
-  cpSync(join(root, "node_modules/wgsl-preprocessor"), join(modules, "wgsl-preprocessor"), { recursive: true });
+  for (const dependency of ["wgsl-preprocessor", "@webgpu/types"])
+    cpSync(join(root, "node_modules", dependency), join(modules, dependency), { recursive: true });
   writeFileSync(join(project, "package.json"), '{ "type": "module" }');
 
   const consumer = `
@@ -47,7 +48,7 @@ if (got !== "4,5,10,11") throw new Error("matmul gave " + got);
       strict: true,
       noEmit: true,
       skipLibCheck: false,
-      types: [],
+      types: ["@webgpu/types"],
     };
     const config = { compilerOptions: options, files: ["consumer.ts"] };
     writeFileSync(join(project, "tsconfig.json"), JSON.stringify(config));
