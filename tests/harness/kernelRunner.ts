@@ -110,7 +110,8 @@ async function runBatch(gpu: Gpu, tasks: readonly KernelTask[]): Promise<KernelR
     const entries = assembled.operands.map(({ kind, index }, binding) => {
       if (kind === "output") {
         const { buffer, count } = outputs[index]!;
-        return { binding, buffer, offset: GUARD_BYTES, size: bindingBytes(count) };
+        // The guards behind it are bound with it: past a binding's end WebGPU would clamp the stray write and hide it.
+        return { binding, buffer, offset: GUARD_BYTES, size: bindingBytes(count) + GUARD_BYTES };
       }
       const tensor = kind === "input" ? task.inputs[index]! : task.extras![index - 1]!;
       return { binding, buffer: inputBuffer(tensor), size: bindingBytes(tensor.data.length) };
