@@ -20,7 +20,9 @@ import { markTraining, RANDOM_KEY } from "../nn/tracing.ts";
 import { cutIntoBatches, epochOrder, type Batch, type Dataset } from "./dataset.ts";
 import type { Loss } from "./losses.ts";
 import type { Metrics } from "./metrics.ts";
+import { ModelCache } from "./modelCache.ts";
 import { learningRateAt, type LearningRate, type Optimizer } from "./optimizers.ts";
+import { Stopwatch, Totals, type StepResult } from "./progress.ts";
 
 export interface TrainerOptions {
   readonly loss: Loss;
@@ -120,20 +122,9 @@ export class DivergenceError extends NeuriteError {
 
 /** Steps that may be under way at once: the GPU has work while the host reads the results of the oldest. */
 const MOST_IN_FLIGHT = 3;
-/** Plans of one kind that are kept, one a batch shape. */
-const MOST_PLANS = 8;
 const LOSS = "loss";
 const metricOutput = (name: string): string => `metric.${name}`;
 const scalarInput = (name: string): string => `optimizer.${name}`;
-
-interface StepResult {
-  readonly loss: number;
-  /** Sums over the batch. */
-  readonly metrics: Readonly<Record<string, number>>;
-  readonly examples: number;
-  readonly number: number;
-  readonly learningRate: number;
-}
 
 /**
  * Trains a module on an engine.
@@ -500,80 +491,4 @@ function requirePositive(who: string, counts: Readonly<Record<string, number>>):
   for (const [name, count] of Object.entries(counts))
     if (!Number.isSafeInteger(count) || count < 1)
       throw new UsageError(`${who}: ${name} must be a positive integer, got ${count}`);
-}
-
-/** Sums over examples, as results come in. */
-class Totals {
-  private examples = 0;
-  private lossSum = 0;
-  private readonly sums = new Map<string, number>();
-
-  add({ loss, metrics, examples }: StepResult): void {
-    this.examples += examples;
-    this.lossSum += loss * examples;
-    for (const [name, sum] of Object.entries(metrics)) this.sums.set(name, (this.sums.get(name) ?? 0) + sum);
-  }
-
-  loss(): number {
-    return this.lossSum / this.examples;
-  }
-
-  metrics(): Readonly<Record<string, number>> {
-    return Object.fromEntries([...this.sums].map(([name, sum]) => [name, sum / this.examples]));
-  }
-}
-
-/** Examples a second, with the time of compiling and validating left out. */
-class Stopwatch {
-  examples = 0;
-  private start = performance.now();
-
-  add(examples: number): void {
-    this.examples += examples;
-  }
-
-  get rate(): number {
-    return (1000 * this.examples) / Math.max(1e-3, performance.now() - this.start);
-  }
-
-  /** Runs `work` with the watch stopped. */
-  async without<T>(work: () => Promise<T>): Promise<T> {
-    const stopped = performance.now();
-    try {
-      return await work();
-    } finally {
-      this.start += performance.now() - stopped;
-    }
-  }
-}
-
-/** Compiled models by batch type; the least recently used go. */
-class ModelCache {
-  private readonly models = new Map<string, Promise<Model>>();
-
-  get(key: string, compile: () => Promise<Model>): Promise<Model> {
-    let model = this.models.get(key);
-    if (model) this.models.delete(key);
-    else {
-      model = Promise.resolve().then(compile);
-      const failing = model;
-      model.catch(() => this.models.get(key) === failing && this.models.delete(key));
-    }
-    this.models.set(key, model);
-    if (this.models.size > MOST_PLANS) this.drop(this.models.keys().next().value!);
-    return model;
-  }
-
-  dispose(): void {
-    for (const key of [...this.models.keys()]) this.drop(key);
-  }
-
-  private drop(key: string): void {
-    const model = this.models.get(key);
-    this.models.delete(key);
-    model?.then(
-      (compiled) => compiled.dispose(),
-      () => undefined,
-    );
-  }
 }
