@@ -241,6 +241,12 @@ export class Gpu {
     return bytes ?? [];
   }
 
+  /** Prepares for `count` reads of `sizeBytes` in all that overlap: they then create nothing. */
+  reserveReads(sizeBytes: number, count: number): void {
+    this.check();
+    this.readback.reserve(sizeBytes, count);
+  }
+
   /** Records one command buffer with `encode` and submits it. Errors surface in the next `read` or `idle`, or `scope`. */
   submit(label: string, encode: (encoder: GPUCommandEncoder) => void): void {
     this.check();

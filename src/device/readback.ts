@@ -116,12 +116,22 @@ export class Readback {
     return batches;
   }
 
+  /** Makes sure that `count` reads of `sizeBytes` may be under way at once without creating anything. */
+  reserve(sizeBytes: number, count: number): void {
+    let ready = this.idle.filter(({ size }) => size >= sizeBytes).length;
+    for (; ready < count && this.idle.length < mostIdleBuffers; ready++) this.idle.push(this.create(sizeBytes));
+  }
+
   /** The smallest idle buffer that holds `sizeBytes`, or a new one. */
   private take(sizeBytes: number): GPUBuffer {
     let best = -1;
     for (let i = 0; i < this.idle.length; i++)
       if (this.idle[i]!.size >= sizeBytes && (best < 0 || this.idle[i]!.size < this.idle[best]!.size)) best = i;
     if (best >= 0) return this.idle.splice(best, 1)[0]!;
+    return this.create(sizeBytes);
+  }
+
+  private create(sizeBytes: number): GPUBuffer {
     const roundedBytes = Math.max(smallestStagingBytes, 2 ** Math.ceil(Math.log2(sizeBytes)));
     return this.allocator.create(Math.min(roundedBytes, this.allocator.maxBufferBytes));
   }

@@ -39,6 +39,9 @@ type Command = DispatchCommand | CopyCommand;
 
 /** Steps per submit on the first run: the GPU starts early, and no single submit holds the page. */
 const FIRST_RUN_CHUNK = 16;
+/** Runs whose results may be on their way back at once with nothing created, if those are small. */
+const OVERLAPPING_READS = 3;
+const SMALL_READ_BYTES = 65536;
 /** Sets of caller's buffers whose bind groups are kept. */
 const KEPT_BINDINGS = 8;
 
@@ -79,6 +82,7 @@ export class GpuExecutable implements Executable {
     this.write(inputs);
     this.gpu.currentStep =
       plan.steps.length > 0 ? `${plan.stepName(0)} … ${plan.stepName(plan.steps.length - 1)}` : undefined;
+    if (!this.hasRun) this.reserveReads(names);
     const first = this.hasRun ? 0 : this.submitChunks();
     this.hasRun = true;
     if (names.length === 0) {
@@ -250,6 +254,14 @@ export class GpuExecutable implements Executable {
     const { plan } = this.compiled;
     for (const [name, data] of checkInputs(plan, inputs))
       this.gpu.write(this.buffers[plan.values[plan.inputs[name]!]!.buffer!]!, data);
+  }
+
+  /** Small results are often read while the next runs are under way: staging for that is made with the first run. */
+  private reserveReads(names: readonly string[]): void {
+    const { plan } = this.compiled;
+    const sizes = names.map((name) => plan.values[plan.outputs[name]!]!);
+    const sizeBytes = sizes.reduce((sum, { dtype, shape }) => sum + sizeOf(shape) * dtypes[dtype].sizeBytes, 0);
+    if (sizeBytes > 0 && sizeBytes <= SMALL_READ_BYTES) this.gpu.reserveReads(sizeBytes, OVERLAPPING_READS);
   }
 
   /** Submits all but the last chunk of the commands, chunk by chunk; returns how many went. */
