@@ -1,5 +1,5 @@
 // More digits than there are: each time a picture is seen in training it lies up to one pixel further up, down, left or
-// right. Eight thousand pictures then teach the network about one percent more of the digits it has never seen.
+// right, so that the network learns strokes rather than places.
 
 import { Random, type Dataset } from "neurite";
 import { SIDE } from "./normalise.ts";

@@ -8,9 +8,7 @@ import { unroll } from "../common/unroll.ts";
 import { firstReason } from "../common/workgroup.ts";
 import { defineStrategy } from "../strategy.ts";
 import { wgsl } from "../wgsl.ts";
-import { poolTraffic, staysInside, supportsPool, windowUniforms, type PoolProblem } from "./window.ts";
-
-const MOST_TAPS = 32;
+import { fewTaps, poolTraffic, staysInside, supportsPool, windowUniforms, type PoolProblem } from "./window.ts";
 
 /** Blocks of stride × stride that cover the input, the last ones ragged. */
 function blocksOf(problem: PoolProblem): { rows: number; columns: number; count: number } {
@@ -23,8 +21,7 @@ function blocksOf(problem: PoolProblem): { rows: number; columns: number; count:
 function disjoint(problem: PoolProblem): true | string {
   const { kH, kW, strideH, strideW, dilationH, dilationW } = poolGeometry(problem);
   if (dilationH * (kH - 1) >= strideH || dilationW * (kW - 1) >= strideW) return "windows overlap";
-  if ((dilationH > 1 && kH > 1) || (dilationW > 1 && kW > 1)) return "windows are dilated";
-  return kH * kW <= MOST_TAPS || `${kH * kW} taps are too many to write out`;
+  return !((dilationH > 1 && kH > 1) || (dilationW > 1 && kW > 1)) || "windows are dilated";
 }
 
 export default defineStrategy({
@@ -32,7 +29,7 @@ export default defineStrategy({
   name: "blocks",
   params: { workgroup: [64] },
   supports: (problem, limits, { workgroup }) =>
-    firstReason(staysInside(problem), disjoint(problem), supportsPool(problem, limits, workgroup)),
+    firstReason(staysInside(problem), disjoint(problem), fewTaps(problem), supportsPool(problem, limits, workgroup)),
   dispatch: (problem, { workgroup }) => linearDispatch(blocksOf(problem).count, workgroup),
   uniforms(problem) {
     const { rows, columns, count } = blocksOf(problem);

@@ -7,19 +7,14 @@ import { unroll } from "../common/unroll.ts";
 import { firstReason } from "../common/workgroup.ts";
 import { defineStrategy } from "../strategy.ts";
 import { wgsl } from "../wgsl.ts";
-import { dispatchPool, poolTraffic, split, staysInside, supportsPool, windowUniforms } from "./window.ts";
-
-const MOST_TAPS = 32;
+import { dispatchPool, fewTaps, poolTraffic, split, staysInside, supportsPool, windowUniforms } from "./window.ts";
 
 export default defineStrategy({
   op: maxPool,
   name: "unrolled",
   params: { workgroup: [64] },
-  supports(problem, limits, { workgroup }) {
-    const { kH, kW } = poolGeometry(problem);
-    const small = kH * kW <= MOST_TAPS || `${kH * kW} taps are too many to write out`;
-    return firstReason(staysInside(problem), small, supportsPool(problem, limits, workgroup));
-  },
+  supports: (problem, limits, { workgroup }) =>
+    firstReason(staysInside(problem), fewTaps(problem), supportsPool(problem, limits, workgroup)),
   dispatch: (problem, { workgroup }) => dispatchPool(problem, workgroup),
   uniforms: windowUniforms,
   trafficBytes: poolTraffic,

@@ -55,6 +55,14 @@ export function staysInside(problem: PoolProblem): true | string {
   return (bottom < g.H && right < g.W) || "windows end past the input";
 }
 
+const MOST_TAPS = 32;
+
+/** True where a window is small enough for its taps to be written out one by one. */
+export function fewTaps(problem: PoolProblem): true | string {
+  const { kH, kW } = poolGeometry(problem);
+  return kH * kW <= MOST_TAPS || `${kH * kW} taps are too many to write out`;
+}
+
 export const dispatchPool = (problem: KernelProblem, workgroup: number): [number, number, number] =>
   linearDispatch(sizeOf(problem.outputs[0]!.shape), workgroup);
 
