@@ -5,6 +5,8 @@ import { existsSync, readdirSync } from "node:fs";
 import { builtinModules } from "node:module";
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
+import { slim } from "./config/slim.ts";
+import manifest from "./package.json" with { type: "json" };
 import type { TestProjectInlineConfiguration, ViteUserConfig } from "vitest/config";
 
 const root = import.meta.dirname;
@@ -12,10 +14,16 @@ const root = import.meta.dirname;
 /** Node's modules and the packages only Node users install: never bundled, loaded only where they are needed. */
 export const nodeOnly = [/^node:/, ...builtinModules, "webgpu", "@sparticuz/chromium"];
 
+/** What an installation of the package brings with it. */
+const installed = Object.keys({ ...manifest.dependencies, ...manifest.optionalDependencies }).map(
+  (name) => new RegExp(`^${name}(/|$)`),
+);
+
 const alias = { neurite: join(root, "src/index.ts") };
 
 // Every module stays a file of its own: kernel families stay separate, and a bundler drops each module a page does not use.
 const library: ViteUserConfig = {
+  plugins: process.env["VITEST"] ? [] : [slim()],
   resolve: { alias },
   build: {
     target: "es2022",
@@ -26,7 +34,7 @@ const library: ViteUserConfig = {
       formats: ["es"],
     },
     rolldownOptions: {
-      external: [...nodeOnly, /^wgsl-preprocessor/],
+      external: [...nodeOnly, ...installed],
       output: { preserveModules: true, preserveModulesRoot: root, entryFileNames: "[name].js" },
     },
   },
@@ -39,9 +47,10 @@ const headers = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Emb
 const demos: ViteUserConfig = {
   root: join(root, "demos"),
   base: "./",
+  plugins: [slim()],
   resolve: { alias },
   optimizeDeps: { exclude: ["webgpu", "@sparticuz/chromium"] },
-  worker: { format: "es" },
+  worker: { format: "es", plugins: () => [slim()], rolldownOptions: { external: nodeOnly } },
   server: { headers, fs: { allow: [root] } },
   preview: { headers },
   build: {

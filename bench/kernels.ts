@@ -38,7 +38,7 @@ const k5 = { kernel_shape: [5, 5] };
 const k3 = { kernel_shape: [3, 3], pads: [1, 1, 1, 1] };
 const pads2 = { pads: [2, 2, 2, 2] };
 
-/** LeNet-5 at batch 64 forward and backward, a 3×3 layer, and a square product. */
+/** LeNet-5 at batch 64 forward and backward, layers of mobile and 1-D networks, a 3×3 layer, and a square product. */
 const cases: readonly BenchCase[] = [
   benchCase("512³", matMul, [
     [512, 512],
@@ -99,6 +99,9 @@ const cases: readonly BenchCase[] = [
   ]),
   benchCase("1→6 5×5 pad 2 28²", conv, [[64, 1, 28, 28], [6, 1, 5, 5], [6]], { ...k5, ...pads2 }),
   benchCase("6→16 5×5 14²", conv, [[64, 6, 14, 14], [16, 6, 5, 5], [16]], k5),
+  benchCase("48 depthwise 3×3 44²", conv, [[1, 48, 44, 44], [48, 1, 3, 3], [48]], { ...k3, group: 48 }),
+  benchCase("48→48 1×1 22²", conv, [[1, 48, 22, 22], [48, 48, 1, 1], [48]]),
+  benchCase("32→32 39 long 140", conv, [[1, 32, 140], [32, 32, 39], [32]], { pads: [19, 19] }),
   benchCase(
     "8→16 3×3 pad 1 14²",
     conv,
@@ -199,7 +202,7 @@ async function time(
   const uniforms = hasUniforms
     ? gpu.bindGroup(pipeline, 1, [{ binding: 0, buffer: upload("uniform", words), size: words.byteLength }], label)
     : undefined;
-  const timer = gpu.createTimer(1);
+  const timer = await gpu.createTimer(1);
   const last = entries.at(-1)!.buffer;
 
   let ms = Infinity;

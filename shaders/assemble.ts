@@ -2,8 +2,16 @@
 // are written here, once for all kernels, so that a strategy holds nothing but its idea.
 
 import { dtypes } from "../src/core/dtype.ts";
+import type { TensorType } from "../src/core/shape.ts";
 import type { Operator } from "../src/ops/operator.ts";
-import { emitProgram, loadExpression, operandIndex, programHelpers } from "./common/program.ts";
+import {
+  emitProgram,
+  loadExpression,
+  narrowExpression,
+  narrowHelpers,
+  operandIndex,
+  programHelpers,
+} from "./common/program.ts";
 import type { AnyStrategy, BindingType, KernelProblem, Parameters, Uniform } from "./strategy.ts";
 
 /** A kernel ready to become a pipeline, with the data it runs on described but not yet placed. */
@@ -87,20 +95,37 @@ export function assemble(
   };
 }
 
-/** `fn epilogue(value, index)`: what a heavy kernel passes every result through before storing it. */
+/**
+ * `fn epilogue(value, index)`: what a heavy kernel passes every result through before storing it. It rounds or wraps to
+ * the output's type, where that is narrower than a word, and carries out what has been fused behind the kernel. Kernels
+ * with further outputs store those through `epilogue1(value)` … .
+ */
 function epilogueFunction(problem: KernelProblem, isPointwise: boolean, uniforms: Record<string, Uniform>): string {
   if (isPointwise) return "";
-  const type = dtypes[problem.outputs[0]!.dtype].wgsl;
-  const program = problem.program;
-  if (!program) return `fn epilogue(value: ${type}, index: u32) -> ${type} { return value; }`;
+  const [{ dtype }, ...others] = problem.outputs as [TensorType, ...TensorType[]];
+  const type = dtypes[dtype].wgsl;
+  const { program } = problem;
+  const types = problem.outputs.map((output) => output.dtype);
+  const further = others.map((output, i) => {
+    const own = dtypes[output.dtype].wgsl;
+    return `fn epilogue${i + 1}(value: ${own}) -> ${own} { return ${narrowExpression("value", output.dtype)}; }`;
+  });
+  if (!program)
+    return [
+      narrowHelpers(types),
+      `fn epilogue(value: ${type}, index: u32) -> ${type} { return ${narrowExpression("value", dtype)}; }`,
+      ...further,
+    ]
+      .filter((text) => text !== "")
+      .join("\n");
   const inputs = program.inputs.map((operand, i) => {
-    if (i === 0) return "value";
+    if (i === 0) return dtype === "bool" ? "(value != 0u)" : narrowExpression("value", dtype);
     const index = operandIndex(operand, program.domain, extraName(i), "index", uniforms);
     return loadExpression(extraName(i), index, operand.dtype);
   });
   const { body, results } = emitProgram(program, inputs);
   const stored = dtypes[program.instructions[program.outputs[0]!]!.type.dtype].wgsl;
-  return `${programHelpers(program)}
+  return `${programHelpers(program, types)}
 fn epilogue(value: ${type}, index: u32) -> ${stored} {
 ${body}
   return ${results[0]};

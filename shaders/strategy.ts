@@ -117,13 +117,30 @@ export interface Strategy<A extends Attributes = Attributes, P extends Parameter
   intensity?(problem: KernelProblem<A>, params: P): number;
 }
 
+/**
+ * An operator by its name and its attributes' type. A strategy needs no more, and so a page that loads a kernel does not
+ * load the operator's references and gradients with it.
+ */
+export interface OperatorName<A extends Attributes = Attributes> {
+  readonly name: string;
+  readonly attributes?: A;
+}
+
+/** The name of an operator as {@link defineStrategy} takes it: `operatorNamed<typeof conv>("Conv")`. */
+/* @__NO_SIDE_EFFECTS__ */
+export function operatorNamed<O extends { readonly attributes: Attributes }>(
+  name: string,
+): OperatorName<O["attributes"]> {
+  return { name };
+}
+
 /** A strategy whose attribute and parameter types have been forgotten: what families list. */
 export type AnyStrategy = Strategy;
 
 /** Checks a strategy's definition and forgets its parameter types. `operator` is the operator it runs. */
 /* @__NO_SIDE_EFFECTS__ */
 export function defineStrategy<A extends Attributes, P extends Parameters>(
-  strategy: Omit<Strategy<NoInfer<A>, P>, "operator"> & { readonly op: Operator<A> },
+  strategy: Omit<Strategy<NoInfer<A>, P>, "operator"> & { readonly op: OperatorName<A> },
 ): AnyStrategy {
   const { op, ...rest } = strategy;
   return { ...rest, operator: op.name };

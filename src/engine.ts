@@ -7,11 +7,13 @@ import type { Shape, TensorType } from "./core/shape.ts";
 import type { AdapterSummary } from "./device/adapter.ts";
 import { acquireGpu, type DeviceOptions } from "./device/acquire.ts";
 import type { Gpu, GpuCounters } from "./device/gpu.ts";
+import type { LoadModelOptions, OnnxModel, OnnxSource } from "./formats/onnx/load.ts";
 import { Graph } from "./graph/graph.ts";
 import { eliminate } from "./graph/passes/eliminate.ts";
 import { fold } from "./graph/passes/fold.ts";
 import { Tensor } from "./graph/tensor.ts";
 import type { Variable } from "./graph/variable.ts";
+import type { CompileOptions, Compiler } from "./runtime/compiler.ts";
 import type { Executor, Inputs } from "./runtime/executor.ts";
 import { GpuExecutor } from "./runtime/gpu/executor.ts";
 import { Model, type VerifyOptions } from "./runtime/model.ts";
@@ -31,14 +33,6 @@ export interface EngineOptions extends DeviceOptions {
 
 /** A shape means float32. */
 export type InputSpec = Shape | { readonly shape: Shape; readonly dtype?: DType };
-
-export interface CompileOptions extends Pick<ScheduleOptions, "strategies" | "fusion" | "reuseBuffers"> {
-  /** Called as kernels get ready. */
-  readonly onProgress?: (done: number, total: number) => void;
-  readonly signal?: AbortSignal;
-  /** Fold constants and drop dead and repeated nodes. Default true. */
-  readonly simplify?: boolean;
-}
 
 /**
  * Acquires a device and makes an engine on it: the caller's `device` or `adapter`, a page's `navigator.gpu`, Node's
@@ -60,7 +54,7 @@ export async function createEngine(options: EngineOptions = {}): Promise<Engine>
   return new Engine(new GpuExecutor(gpu), gpu);
 }
 
-export class Engine implements Disposable {
+export class Engine implements Compiler, Disposable {
   readonly backend: Backend;
   /** Undefined on the CPU backend. */
   readonly adapter: AdapterSummary | undefined;
@@ -133,6 +127,21 @@ export class Engine implements Disposable {
     const model = new Model(executable, this.name, () => this.models.delete(model));
     this.models.add(model);
     return model;
+  }
+
+  /**
+   * Loads an ONNX model: its bytes, a URL, a File or Blob, or, in Node, a path. Nothing is compiled until its shapes are
+   * known: at once where the file or `dims` gives them all, else with the first run; each new shape compiles once.
+   *
+   * @throws FormatError for a damaged file; UnsupportedError naming the operators that are not there.
+   * @example
+   * const model = await engine.load("model.onnx", { dims: { batch: 1 } });
+   * const { scores } = await model.run({ image: new Float32Array(3 * 224 * 224) });
+   */
+  async load(source: OnnxSource, options?: LoadModelOptions): Promise<OnnxModel> {
+    this.check();
+    const { loadOnnx } = await import("./formats/onnx/load.ts");
+    return loadOnnx(this, source, options);
   }
 
   /** Carries every step of `model` out again on the CPU reference and judges each element by its own error bound. */

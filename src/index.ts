@@ -3,7 +3,8 @@
 
 // The engine, and what it compiles.
 export { createEngine, Engine } from "./engine.ts";
-export type { Backend, CompileOptions, EngineOptions, InputSpec } from "./engine.ts";
+export type { Backend, EngineOptions, InputSpec } from "./engine.ts";
+export type { CompileOptions, Compiler } from "./runtime/compiler.ts";
 export type { DeviceOptions } from "./device/acquire.ts";
 export type { AdapterSummary } from "./device/adapter.ts";
 export type { GpuCounters } from "./device/gpu.ts";
@@ -106,8 +107,35 @@ export type { Batch, Dataset } from "./train/dataset.ts";
 // Data and files.
 export { arrayDataset, split, subset } from "./data/arrayDataset.ts";
 export type { ArrayDatasetOptions } from "./data/arrayDataset.ts";
+export { imageTensor } from "./data/image.ts";
+export type { ImageOptions, Pixels } from "./data/image.ts";
+export { decodeNpy, encodeNpy } from "./formats/npy.ts";
+export type { NpyArray } from "./formats/npy.ts";
 export { decodeSafetensors, encodeSafetensors } from "./formats/safetensors.ts";
-export type { Safetensors } from "./formats/safetensors.ts";
+export type { Safetensors, WritableTensor } from "./formats/safetensors.ts";
+
+// ONNX: engine.load gives a model; these read and write files, and look into them, without running anything.
+export { OnnxModel, unsupportedOperators } from "./formats/onnx/load.ts";
+export type { LoadModelOptions, LoadProgress, OnnxInput, OnnxInputs, OnnxSource } from "./formats/onnx/load.ts";
+export type { OptimizeOptions } from "./graph/passes/optimize.ts";
+export type { OnnxArray, OnnxTensor } from "./formats/onnx/tensor.ts";
+export { decodeModel } from "./formats/onnx/decode.ts";
+export type {
+  AttributeProto,
+  FunctionProto,
+  GraphProto,
+  ModelProto,
+  NodeProto,
+  OnnxDType,
+  TensorProto,
+  ValueInfo,
+} from "./formats/onnx/model.ts";
+export { exportOnnx } from "./formats/onnx/export.ts";
+export type { Exportable, ExportInputs, ExportOptions } from "./formats/onnx/export.ts";
+export { isStoredDType, naturalElements, storedSizeBytes } from "./formats/elements.ts";
+export type { NaturalArray, StoredDType } from "./formats/elements.ts";
+export { layoutGraph } from "./graph/layout.ts";
+export type { Layout, Place } from "./graph/layout.ts";
 
 // Errors.
 export {

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { build, type Rolldown } from "vite";
+import { slim } from "../../config/slim.ts";
 import { launchChromium } from "../../tests/harness/chromium.ts";
 import { serve } from "../../tests/harness/serve.ts";
 
@@ -31,11 +32,13 @@ async function bundle(entry: string, without: RegExp[] = []): Promise<Rolldown.O
     root,
     configFile: false,
     logLevel: "error",
+    plugins: [slim()],
     resolve: { alias: { neurite: join(root, "src/index.ts") } },
     build: {
       outDir,
       emptyOutDir: true,
       target: "es2022",
+      modulePreload: { polyfill: false }, // every browser with WebGPU preloads modules
       rolldownOptions: {
         input: join(root, "bench/size", entry),
         external: without,

@@ -1,37 +1,71 @@
 // What the kernels of the convolution family share: the geometry as WGSL, and a stretch of one row held in registers.
-// Kernel extents, strides, dilations, pads and groups are compiled in, because they decide what is unrolled; extents of
+// Kernel extents, strides, dilations and pads are compiled in, because they decide what is unrolled; extents of
 // tensors are uniforms.
 
-import type { ConvGeometry } from "../../src/ops/conv.ts";
+import type { ConvGeometry } from "../../src/ops/convGeometry.ts";
 import type { BindingType, Uniform } from "../strategy.ts";
 
 /** WGSL constants of a geometry. Signed ones take part in positions, which start in the padding. */
 export function convConstants(g: ConvGeometry): string {
-  return `const KH = ${g.kH}u;
+  return `const KD = ${g.kD}u;
+const KH = ${g.kH}u;
 const KW = ${g.kW}u;
-const GROUPS = ${g.group}u;
+const STRIDE_D = ${g.strideD};
 const STRIDE_H = ${g.strideH};
 const STRIDE_W = ${g.strideW};
+const DILATION_D = ${g.dilationD};
 const DILATION_H = ${g.dilationH};
 const DILATION_W = ${g.dilationW};
+const PAD_FRONT = ${g.padFront};
 const PAD_TOP = ${g.padTop};
 const PAD_LEFT = ${g.padLeft};`;
 }
 
-/** Extents of X [N, C, H, W] and Y [N, M, out_h, out_w] of the forward convolution, and the channels of one group. */
+/** Extents of X [N, C, D, H, W] and Y [N, M, out_d, out_h, out_w] of the forward convolution, and the channels of one group. */
 export function convUniforms(g: ConvGeometry): Record<string, Uniform> {
   const u32 = (value: number): Uniform => ({ type: "u32", value });
   return {
     N: u32(g.N),
     C: u32(g.C),
+    D: u32(g.D),
     H: u32(g.H),
     W: u32(g.W),
     M: u32(g.M),
+    out_d: u32(g.outD),
     out_h: u32(g.outH),
     out_w: u32(g.outW),
+    groups: u32(g.group),
     group_c: u32(g.C / g.group),
     group_m: u32(g.M / g.group),
   };
+}
+
+/** True where a convolution has no depth, so that its planes are whole channels; or that it has. */
+export function isPlanar(g: ConvGeometry): true | string {
+  return (g.D === 1 && g.kD === 1 && g.outD === 1) || "three spatial axes";
+}
+
+/** Whether some window reaches into the padding at the left or right. */
+export function reachesOutside(g: ConvGeometry): boolean {
+  return g.padLeft > 0 || (g.outW - 1) * g.strideW + (g.kW - 1) * g.dilationW >= g.W;
+}
+
+/** A tap of a kernel row and the column of x, relative to a tile's first, that it multiplies. */
+export interface Term {
+  readonly kw: number;
+  readonly offset: number;
+}
+
+/**
+ * The terms of each of a tile's columns, for `taps` taps of a kernel row. Of a tile as wide as Y, entered at column 0, those
+ * in the padding are left out.
+ */
+export function columnTerms(g: ConvGeometry, columns: number, taps: number, isWholeRow: boolean): Term[][] {
+  return Array.from({ length: columns }, (_, column) =>
+    Array.from({ length: taps }, (_, kw) => ({ kw, offset: column * g.strideW + kw * g.dilationW - g.padLeft })).filter(
+      ({ offset }) => !isWholeRow || (offset >= 0 && offset < g.W),
+    ),
+  );
 }
 
 /** Elements read at once: rows of `extent` elements, entered at multiples of `step`, hold whole aligned vectors of them. */
@@ -63,6 +97,8 @@ export interface RowPlace {
   readonly base: string;
   /** Columns of the row: a u32 expression. Absent if all offsets are known to lie inside. */
   readonly extent?: string;
+  /** Whether the row is there at all: a bool name. Absent if it is known to be. */
+  readonly guard?: string;
 }
 
 /** Loads the elements at `offsets` of a row of `binding`, `width` at a time. */
@@ -70,7 +106,7 @@ export function loadRow(
   name: string,
   binding: string,
   width: 1 | 2 | 4,
-  { row, base, extent }: RowPlace,
+  { row, base, extent, guard }: RowPlace,
   offsets: Iterable<number>,
 ): RowRegisters {
   const vectors = [...new Set([...offsets].map((offset) => Math.floor(offset / width)))].sort((a, b) => a - b);
@@ -80,8 +116,10 @@ export function loadRow(
   const loads = [...registers].map(([vector, register]) => {
     const column = `${base} + (${vector * width})`;
     const load = `${binding}[u32(${row} + ${column})${width === 1 ? "" : ` / ${width}u`}]`;
-    if (extent === undefined) return `let ${register} = ${load};`;
-    return `let ${register} = select(${type}(0.0), ${load}, u32(${column}) < ${extent});`;
+    // Not &&: that is a branch, and dozens of them take minutes to compile.
+    const conditions = [...(guard ? [guard] : []), ...(extent ? [`(u32(${column}) < ${extent})`] : [])];
+    if (conditions.length === 0) return `let ${register} = ${load};`;
+    return `let ${register} = select(${type}(0.0), ${load}, ${conditions.join(" & ")});`;
   });
   return {
     loads: loads.join("\n"),

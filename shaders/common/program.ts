@@ -3,7 +3,7 @@
 
 import { broadcastStrides } from "../../src/core/broadcast.ts";
 import { sameShape, sizeOf, type Shape, type TensorType } from "../../src/core/shape.ts";
-import type { DType } from "../../src/core/dtype.ts";
+import { dtypes, isFloat, type DType } from "../../src/core/dtype.ts";
 import type { PointwiseProgram, Register, Uniform } from "../strategy.ts";
 import { mergeRuns, runsIndex } from "./runs.ts";
 
@@ -15,20 +15,52 @@ const FLOAT_FROM_BITS = "fn float_from_bits(bits: u32) -> f32 { return bitcast<f
 
 /** WGSL text of a literal of the given type; floats print so that they parse back to the same float32. */
 export function literal(value: number, dtype: DType): string {
-  switch (dtype) {
-    case "float32": {
+  switch (dtypes[dtype].wgsl) {
+    case "f32": {
       const rounded = Math.fround(value);
       if (!Number.isFinite(rounded)) return `float_from_bits(${new Uint32Array(Float32Array.of(rounded).buffer)[0]!}u)`;
       const text = Object.is(rounded, -0) ? "-0" : String(rounded);
       return signed(`${/[.e]/.test(text) ? text : `${text}.0`}f`);
     }
-    case "int32":
+    case "i32":
       return value === -(2 ** 31) ? `i32(${value})` : signed(`${value}i`);
-    case "uint32":
-      return `${value}u`;
-    case "bool":
-      return value === 0 ? "false" : "true";
+    case "u32":
+      return dtype === "bool" ? (value === 0 ? "false" : "true") : `${value}u`;
   }
+}
+
+// Types narrower than the word they are kept in: what a word is made to after every operation. Half precision is rounded
+// in integers: to nearest, ties to even, in steps of 2^-24 below 2^-14, infinite from 65,520 on. (pack2x16float may
+// round either way, and compilers may simplify float arithmetic that rounds on purpose.)
+const NARROW_WGSL: Partial<Record<DType, string>> = {
+  float16: `fn to_float16(x: f32) -> f32 {
+  let bits = bitcast<u32>(x);
+  let size = bits & 0x7fffffffu;
+  let sign = bits ^ size;
+  if (size > 0x7f800000u) { return x; }
+  if (size < 0x38800000u) {
+    let shift = min(126u - (size >> 23u), 25u);
+    let mantissa = (size & 0x7fffffu) | 0x800000u;
+    let steps = (mantissa + (1u << (shift - 1u)) - 1u + ((mantissa >> shift) & 1u)) >> shift;
+    return bitcast<f32>(bitcast<u32>(f32(steps) * 0x1p-24f) | sign);
+  }
+  let rounded = (size + 0xfffu + ((size >> 13u) & 1u)) & 0xffffe000u;
+  return bitcast<f32>(select(rounded, 0x7f800000u, rounded > 0x477fe000u) | sign);
+}`,
+  int8: "fn to_int8(x: i32) -> i32 { return (x << 24u) >> 24u; }",
+  int16: "fn to_int16(x: i32) -> i32 { return (x << 16u) >> 16u; }",
+  uint8: "fn to_uint8(x: u32) -> u32 { return x & 0xffu; }",
+  uint16: "fn to_uint16(x: u32) -> u32 { return x & 0xffffu; }",
+};
+
+/** `value`, a word, as an element of type `dtype`: rounded or wrapped where the type is narrower than a word. */
+export function narrowExpression(value: string, dtype: DType): string {
+  return dtype in NARROW_WGSL ? `to_${dtype}(${value})` : value;
+}
+
+/** WGSL functions that {@link narrowExpression} needs for these types, each once. */
+export function narrowHelpers(types: Iterable<DType>): string {
+  return [...new Set(types)].flatMap((dtype) => NARROW_WGSL[dtype] ?? []).join("\n");
 }
 
 /** Negative literals in parentheses: `-${literal}` must not read as a decrement. */
@@ -103,9 +135,10 @@ export function emitProgram(program: PointwiseProgram, inputs: readonly string[]
         return { dtype: register.dtype, shape: [] };
     }
   };
-  const lines = program.instructions.map(({ operator, attributes, args }, i) => {
+  const lines = program.instructions.map(({ operator, attributes, args, type }, i) => {
     const expression = operator.pointwise!.wgsl(args.map(read), attributes, args.map(typeOf));
-    return `  let r${i}${suffix} = ${expression};`;
+    const value = operator.pointwise!.selects ? expression : narrowExpression(expression, type.dtype);
+    return `  let r${i}${suffix} = ${value};`;
   });
   const results = program.outputs.map((index) =>
     storeExpression(`r${index}${suffix}`, program.instructions[index]!.type.dtype),
@@ -113,13 +146,17 @@ export function emitProgram(program: PointwiseProgram, inputs: readonly string[]
   return { body: lines.join("\n"), results };
 }
 
-/** WGSL functions that the program's operators declare and its literals need, each once. */
-export function programHelpers(program: PointwiseProgram): string {
+/**
+ * WGSL functions that the program's operators declare and its literals and types need, each once. `types` are further
+ * types that something is narrowed to.
+ */
+export function programHelpers(program: PointwiseProgram, types: readonly DType[] = []): string {
   const isOdd = (arg: Register): boolean =>
-    arg.kind === "literal" && arg.dtype === "float32" && !Number.isFinite(Math.fround(arg.value));
+    arg.kind === "literal" && isFloat(arg.dtype) && !Number.isFinite(Math.fround(arg.value));
   const helpers = program.instructions.flatMap(({ operator, args }) => [
     ...(args.some(isOdd) ? [FLOAT_FROM_BITS] : []),
     ...(operator.pointwise?.helpers ?? []),
   ]);
-  return [...new Set(helpers)].join("\n");
+  const narrow = narrowHelpers([...program.instructions.map(({ type }) => type.dtype), ...types]);
+  return [...new Set(helpers), narrow].filter((text) => text !== "").join("\n");
 }

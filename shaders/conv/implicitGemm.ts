@@ -7,11 +7,12 @@
 // Both blocks are stored in groups of four along the sum, one group of padding a row to spread rows over the banks.
 // What lies outside (padding, ragged edges) is stored as zero.
 
-import { conv, convGeometry, type ConvAttributes, type ConvGeometry } from "../../src/ops/conv.ts";
-import { convConstants, convUniforms } from "../common/convWindow.ts";
+import type { conv } from "../../src/ops/conv.ts";
+import { convGeometry, type ConvAttributes, type ConvGeometry } from "../../src/ops/convGeometry.ts";
+import { convConstants, convUniforms, isPlanar } from "../common/convWindow.ts";
 import { unroll, unrolledList } from "../common/unroll.ts";
 import { firstReason, fitsBindings, fitsWorkgroup } from "../common/workgroup.ts";
-import { defineStrategy, type KernelProblem } from "../strategy.ts";
+import { defineStrategy, type KernelProblem, operatorNamed } from "../strategy.ts";
 import { wgsl } from "../wgsl.ts";
 
 const TILE = 4; // channels and pixels an invocation
@@ -42,7 +43,7 @@ function blockOf(problem: KernelProblem<ConvAttributes>, [across = 1, down = 1]:
 }
 
 export default defineStrategy<ConvAttributes, { group: readonly number[] }>({
-  op: conv,
+  op: operatorNamed<typeof conv>("Conv"),
   name: "implicitGemm",
   params: {
     group: [
@@ -52,9 +53,10 @@ export default defineStrategy<ConvAttributes, { group: readonly number[] }>({
   },
 
   supports(problem, limits, { group }) {
-    const { pixels, channels, workgroups } = blockOf(problem, group);
+    const { g, pixels, channels, workgroups } = blockOf(problem, group);
     const most = limits.maxComputeWorkgroupsPerDimension;
     return firstReason(
+      isPlanar(g),
       fitsWorkgroup(limits, [group[0]!, group[1]!], 16 * PITCH * (pixels + channels)),
       Math.max(...workgroups) <= most || `${workgroups.join(" × ")} workgroups pass ${most} in a dimension`,
       fitsBindings(limits, problem),

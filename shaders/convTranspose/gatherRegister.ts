@@ -4,17 +4,14 @@
 // and kernel row, as vectors where its extent divides, and shared by all columns and channels of the tile. No barrier, no
 // atomics. Wins wherever a tile finds enough columns and channels; the input gradient of Conv runs here.
 
-import {
-  convTranspose,
-  convTransposeGeometry,
-  type ConvGeometry,
-  type ConvTransposeAttributes,
-} from "../../src/ops/conv.ts";
+import type { convTranspose } from "../../src/ops/conv.ts";
+import { convTransposeGeometry, type ConvGeometry, type ConvTransposeAttributes } from "../../src/ops/convGeometry.ts";
 import {
   convConstants,
   convUniforms,
   differsFromNarrower,
   evenPart,
+  isPlanar,
   loadRow,
   roundUp,
   rowBinding,
@@ -23,8 +20,9 @@ import {
 import { linearDispatch, linearMain } from "../common/linear.ts";
 import { unroll, unrolledList } from "../common/unroll.ts";
 import { firstReason, fitsBindings } from "../common/workgroup.ts";
-import { defineStrategy, type KernelProblem } from "../strategy.ts";
+import { defineStrategy, type KernelProblem, operatorNamed } from "../strategy.ts";
 import { wgsl } from "../wgsl.ts";
+import { reachingTaps } from "./taps.ts";
 
 const WORKGROUP = 64;
 const MOST_TERMS = 1024; // multiply-adds written out in full
@@ -88,7 +86,7 @@ const tileOfProblem = (problem: KernelProblem<ConvTransposeAttributes>, most: Li
 const offsetsOf = ({ terms }: Tile): Set<number> => new Set(terms.flat().map(({ offset }) => offset));
 
 export default defineStrategy({
-  op: convTranspose,
+  op: operatorNamed<typeof convTranspose>("ConvTranspose"),
   name: "gatherRegister",
   params: { columns: COLUMNS },
 
@@ -97,6 +95,7 @@ export default defineStrategy({
     const { channels, terms } = tileOf(g, most);
     const count = channels * terms.flat().length;
     return firstReason(
+      isPlanar(g),
       count <= MOST_TERMS || `this kernel would be ${count} multiply-adds in a row`,
       differsFromNarrower(most.columns, COLUMNS, g.W),
       fitsBindings(limits, problem),
@@ -128,6 +127,7 @@ export default defineStrategy({
 // x [N, M, out_h, out_w] as vectors along out_w, w [M, C/group, KH, KW], b [C]; y [N, C, H, W]: names as in the forward
 // convolution y → x
 ${convConstants(g)}
+${reachingTaps(g)}
 
 ${linearMain(WORKGROUP)}
   if (index >= u.invocations) { return; }
@@ -135,18 +135,20 @@ ${linearMain(WORKGROUP)}
   let row = index / u.column_tiles;
   let ih = row % u.H;
   let tile = row / u.H;
-  let n = tile / (u.channel_tiles * GROUPS);
-  let group = (tile / u.channel_tiles) % GROUPS;
+  let n = tile / (u.channel_tiles * u.groups);
+  let group = (tile / u.channel_tiles) % u.groups;
   let first_c = (tile % u.channel_tiles) * ${channels}u; // in its group
 ${unroll(channels, (i) => `  let c${i} = min(first_c + ${i}u, u.group_c - 1u);`)}
   let left = ${isWholeRow ? "0" : `i32(column_tile) * ${columns / g.strideW}`};
 ${unroll(channels, (i) => unroll(columns, (j) => `  var sum${i}_${j} = 0.0;`))}
+  let reach = i32(ih) + PAD_TOP;
+  let first_kh = first_tap(reach, KH, STRIDE_H, DILATION_H);
   for (var i = 0u; i < u.group_m; i++) {
     let m = group * u.group_m + i;
-    for (var kh = 0u; kh < KH; kh++) {
-      let reach = i32(ih) + PAD_TOP - i32(kh) * DILATION_H;
-      if (reach < 0 || reach % STRIDE_H != 0 || u32(reach / STRIDE_H) >= u.out_h) { continue; }
-      let x_row = i32(((n * u.M + m) * u.out_h + u32(reach / STRIDE_H)) * u.out_w);
+    for (var kh = first_kh; kh < KH; kh += STEP_H) {
+      let oh = (reach - i32(kh) * DILATION_H) / STRIDE_H;
+      if (u32(oh) >= u.out_h) { continue; }
+      let x_row = i32(((n * u.M + m) * u.out_h + u32(oh)) * u.out_w);
 ${row.loads}
 ${unroll(
   channels,

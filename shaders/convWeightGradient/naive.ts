@@ -2,15 +2,12 @@
 // so most of a GPU stands idle. The yardstick, and what is left when the others decline.
 
 import { sizeOf } from "../../src/core/shape.ts";
-import {
-  convWeightGradient,
-  convWeightGradientGeometry,
-  type ConvWeightGradientAttributes,
-} from "../../src/ops/conv.ts";
+import type { convWeightGradient } from "../../src/ops/conv.ts";
+import { convWeightGradientGeometry, type ConvWeightGradientAttributes } from "../../src/ops/convGeometry.ts";
 import { convConstants, convUniforms } from "../common/convWindow.ts";
 import { linearDispatch, linearMain } from "../common/linear.ts";
 import { fitsBindings } from "../common/workgroup.ts";
-import { defineStrategy, type KernelProblem } from "../strategy.ts";
+import { defineStrategy, type KernelProblem, operatorNamed } from "../strategy.ts";
 import { wgsl } from "../wgsl.ts";
 
 const WORKGROUP = 64;
@@ -18,7 +15,7 @@ const WORKGROUP = 64;
 const weights = (problem: KernelProblem<ConvWeightGradientAttributes>): number => sizeOf(problem.outputs[0]!.shape);
 
 export default defineStrategy({
-  op: convWeightGradient,
+  op: operatorNamed<typeof convWeightGradient>("ConvWeightGradient"),
   name: "naive",
   params: {},
   supports: (problem, limits) => fitsBindings(limits, problem),
@@ -29,25 +26,29 @@ export default defineStrategy({
   }),
   source: (problem) => ({
     code: wgsl`
-// x [N, C, H, W], dy [N, M, out_h, out_w]; dw [M, C/group, KH, KW]
+// x [N, C, D, H, W], dy [N, M, out_d, out_h, out_w]; dw [M, C/group, KD, KH, KW]
 ${convConstants(convWeightGradientGeometry(problem))}
 
 ${linearMain(WORKGROUP)}
   if (index >= u.size) { return; }
   let kw = index % KW;
   let kh = (index / KW) % KH;
-  let c = (index / (KW * KH)) % u.group_c;
-  let m = index / (KW * KH * u.group_c);
+  let kd = (index / (KW * KH)) % KD;
+  let filter_index = index / (KW * KH * KD);
+  let c = filter_index % u.group_c;
+  let m = filter_index / u.group_c;
   let x_c = (m / u.group_m) * u.group_c + c;
+  let front = i32(kd) * DILATION_D - PAD_FRONT;
   let top = i32(kh) * DILATION_H - PAD_TOP;
   let left = i32(kw) * DILATION_W - PAD_LEFT;
   var sum = 0.0;
   for (var n = 0u; n < u.N; n++) {
-    for (var oh = 0u; oh < u.out_h; oh++) {
-      let ih = i32(oh) * STRIDE_H + top;
-      if (u32(ih) >= u.H) { continue; }
-      let x_row = ((n * u.C + x_c) * u.H + u32(ih)) * u.W;
-      let dy_row = ((n * u.M + m) * u.out_h + oh) * u.out_w;
+    for (var row = 0u; row < u.out_d * u.out_h; row++) {
+      let id = i32(row / u.out_h) * STRIDE_D + front;
+      let ih = i32(row % u.out_h) * STRIDE_H + top;
+      if (u32(id) >= u.D || u32(ih) >= u.H) { continue; }
+      let x_row = (((n * u.C + x_c) * u.D + u32(id)) * u.H + u32(ih)) * u.W;
+      let dy_row = ((n * u.M + m) * u.out_d * u.out_h + row) * u.out_w;
       for (var ow = 0u; ow < u.out_w; ow++) {
         let iw = i32(ow) * STRIDE_W + left;
         if (u32(iw) < u.W) { sum += dy[dy_row + ow] * x[x_row + u32(iw)]; }
@@ -59,6 +60,6 @@ ${linearMain(WORKGROUP)}
   }),
   trafficBytes(problem) {
     const g = convWeightGradientGeometry(problem);
-    return 4 * weights(problem) * (2 * g.N * g.outH * g.outW + 1);
+    return 4 * weights(problem) * (2 * g.N * g.outD * g.outH * g.outW + 1);
   },
 });

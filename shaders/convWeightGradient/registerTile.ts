@@ -3,12 +3,12 @@
 // (C/group · KH · M / channels), each with a long sum: a layer with many channels keeps a device busy, a first layer does not,
 // and belongs to workgroupReduce.
 
-import { convWeightGradient } from "../../src/ops/conv.ts";
-import { convConstants, convUniforms } from "../common/convWindow.ts";
+import type { convWeightGradient } from "../../src/ops/conv.ts";
+import { convConstants, convUniforms, isPlanar } from "../common/convWindow.ts";
 import { linearDispatch, linearMain } from "../common/linear.ts";
 import { unrolledList } from "../common/unroll.ts";
 import { firstReason, fitsBindings } from "../common/workgroup.ts";
-import { defineStrategy } from "../strategy.ts";
+import { defineStrategy, operatorNamed } from "../strategy.ts";
 import { wgsl } from "../wgsl.ts";
 import {
   addRow,
@@ -29,14 +29,15 @@ const tileOf = (problem: WeightGradientProblem, { channels }: { readonly channel
   blockOf(problem, { channels, columns: COLUMNS });
 
 export default defineStrategy({
-  op: convWeightGradient,
+  op: operatorNamed<typeof convWeightGradient>("ConvWeightGradient"),
   name: "registerTile",
   params: { channels: [4, 2] },
 
   supports(problem, limits, most) {
-    const { channels, terms } = tileOf(problem, most);
+    const { channels, terms, geometry } = tileOf(problem, most);
     const count = channels * terms.flat().length;
     return firstReason(
+      isPlanar(geometry),
       count <= MOST_TERMS || `this kernel would be ${count} multiply-adds in a row`,
       fitsBindings(limits, problem),
     );

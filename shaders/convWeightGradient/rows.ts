@@ -5,7 +5,7 @@ import {
   convWeightGradientGeometry,
   type ConvGeometry,
   type ConvWeightGradientAttributes,
-} from "../../src/ops/conv.ts";
+} from "../../src/ops/convGeometry.ts";
 import { evenPart, loadRow, roundUp, rowBinding, rowWidth } from "../common/convWindow.ts";
 import { unroll } from "../common/unroll.ts";
 import type { BindingType, KernelProblem } from "../strategy.ts";

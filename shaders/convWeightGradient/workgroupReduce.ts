@@ -2,12 +2,12 @@
 // of dY in turn, and their partial sums meet in a tree in workgroup memory, always in the same order. Barriers are paid
 // once a workgroup, not once a tile, so even a CPU-emulated adapter gains, and the long sums of a first layer keep a GPU busy.
 
-import { convWeightGradient } from "../../src/ops/conv.ts";
-import { convConstants, convUniforms } from "../common/convWindow.ts";
+import type { convWeightGradient } from "../../src/ops/conv.ts";
+import { convConstants, convUniforms, isPlanar } from "../common/convWindow.ts";
 import { linearDispatch } from "../common/linear.ts";
 import { unroll } from "../common/unroll.ts";
 import { firstReason, fitsBindings, fitsWorkgroup } from "../common/workgroup.ts";
-import { defineStrategy } from "../strategy.ts";
+import { defineStrategy, operatorNamed } from "../strategy.ts";
 import { wgsl } from "../wgsl.ts";
 import {
   addRow,
@@ -26,7 +26,7 @@ const TILE = { channels: 4, columns: 16 };
 const reduceBlock = (problem: WeightGradientProblem): Block => blockOf(problem, TILE);
 
 export default defineStrategy({
-  op: convWeightGradient,
+  op: operatorNamed<typeof convWeightGradient>("ConvWeightGradient"),
   name: "workgroupReduce",
   params: { lanes: [64, 256] },
 
@@ -34,6 +34,7 @@ export default defineStrategy({
     const { channels, terms, geometry } = reduceBlock(problem);
     const count = channels * terms.flat().length;
     return firstReason(
+      isPlanar(geometry),
       count <= MOST_TERMS || `this kernel would be ${count} multiply-adds in a row`,
       fitsWorkgroup(limits, [p.lanes], 4 * p.lanes * channels * geometry.kW),
       fitsBindings(limits, problem),

@@ -1,6 +1,7 @@
 // What every MatMul kernel needs to know of its operands: where a batch begins, along which axis an operand is contiguous,
 // and whether four neighbours along it can be read as one aligned vec4.
 
+import { isFloat } from "../../src/core/dtype.ts";
 import { matMulGeometry, type MatMulAttributes } from "../../src/ops/matmul.ts";
 import type { BindingType, KernelLimits, KernelProblem, Uniform } from "../strategy.ts";
 
@@ -88,13 +89,15 @@ export function blockDispatch(problem: MatMulProblem, blockM: number, blockN: nu
   return [Math.ceil(N / blockN), Math.ceil(M / blockM), batchSize];
 }
 
-/** True, or why {@link blockDispatch} does not fit the device. */
+/** True, or why {@link blockDispatch} does not fit the device or the kernel, which all multiply floats, the type. */
 export function blockDispatchFits(
   problem: MatMulProblem,
   limits: KernelLimits,
   blockM: number,
   blockN: number,
 ): true | string {
+  const { dtype } = problem.outputs[0]!;
+  if (!isFloat(dtype)) return `a product of ${dtype}`;
   const groups = blockDispatch(problem, blockM, blockN);
   if (Math.max(...groups) <= limits.maxComputeWorkgroupsPerDimension) return true;
   return `${groups.join(" × ")} workgroups pass ${limits.maxComputeWorkgroupsPerDimension} in a dimension`;

@@ -1,11 +1,12 @@
-// One invocation an element, straight from the definition: two loads a multiply-add, any strides, any extents.
+// One invocation an element, straight from the definition: two loads a multiply-add, any strides, any extents, any type.
 // Wins nowhere but on tiny products; it is what the others are measured against and what is left when they decline.
 
+import { dtypes } from "../../src/core/dtype.ts";
 import { sizeOf } from "../../src/core/shape.ts";
-import { matMul, matMulGeometry } from "../../src/ops/matmul.ts";
+import { type matMul, matMulGeometry } from "../../src/ops/matmul.ts";
 import { linearDispatch, linearMain } from "../common/linear.ts";
 import { fitsBindings } from "../common/workgroup.ts";
-import { defineStrategy } from "../strategy.ts";
+import { defineStrategy, operatorNamed } from "../strategy.ts";
 import { wgsl } from "../wgsl.ts";
 import { batchOffsets, matMulUniforms, type MatMulProblem } from "./layout.ts";
 
@@ -14,7 +15,7 @@ const WORKGROUP = 64;
 const outputs = (problem: MatMulProblem): number => sizeOf(problem.outputs[0]!.shape);
 
 export default defineStrategy({
-  op: matMul,
+  op: operatorNamed<typeof matMul>("MatMul"),
   name: "naive",
   params: {},
   supports: (problem, limits) => fitsBindings(limits, problem),
@@ -33,7 +34,7 @@ ${linearMain(WORKGROUP)}
   let offsets = batch_offsets(row / u.M);
   var a_index = offsets.x + m * u.a_row_stride;
   var b_index = offsets.y + n * u.b_col_stride;
-  var sum = 0.0;
+  var sum = ${dtypes[problem.outputs[0]!.dtype].wgsl}(0);
   for (var k = 0u; k < u.K; k++) {
     sum += a[a_index] * b[b_index];
     a_index += u.a_col_stride;

@@ -7,10 +7,10 @@
 // and is decided per operand, each falling back to scalar loads on its own. Four steps of k are added in one expression:
 // drivers that keep variables in memory then touch each accumulator once per four multiply-adds.
 
-import { matMul, matMulGeometry } from "../../src/ops/matmul.ts";
+import { type matMul, matMulGeometry } from "../../src/ops/matmul.ts";
 import { unroll, unrolledList, unrolledSum } from "../common/unroll.ts";
 import { firstReason, fitsBindings, fitsWorkgroup } from "../common/workgroup.ts";
-import { defineStrategy } from "../strategy.ts";
+import { defineStrategy, operatorNamed } from "../strategy.ts";
 import { wgsl } from "../wgsl.ts";
 import {
   batchOffsets,
@@ -61,7 +61,7 @@ ${unroll(rows, (i) =>
 }
 
 export default defineStrategy({
-  op: matMul,
+  op: operatorNamed<typeof matMul>("MatMul"),
   name: "registerTile",
   params: { rows: [4, 8], columns: [8, 4] },
 

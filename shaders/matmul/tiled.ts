@@ -2,14 +2,14 @@
 // each loaded element is used TILE times. The textbook kernel for GPUs. It pays two barriers per TILE multiply-adds, which
 // a CPU-emulated adapter can't afford, and it reads workgroup memory twice a multiply-add, which register blocking avoids.
 
-import { matMul, matMulGeometry } from "../../src/ops/matmul.ts";
+import { type matMul, matMulGeometry } from "../../src/ops/matmul.ts";
 import { firstReason, fitsBindings, fitsWorkgroup } from "../common/workgroup.ts";
-import { defineStrategy } from "../strategy.ts";
+import { defineStrategy, operatorNamed } from "../strategy.ts";
 import { wgsl } from "../wgsl.ts";
 import { batchOffsets, blockDispatch, blockDispatchFits, matMulUniforms } from "./layout.ts";
 
 export default defineStrategy({
-  op: matMul,
+  op: operatorNamed<typeof matMul>("MatMul"),
   name: "tiled",
   params: { tile: [16, 8] },
 

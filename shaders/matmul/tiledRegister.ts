@@ -7,10 +7,10 @@
 // what lies outside is stored as zero, which makes every edge correct without a special case in the inner loop.
 // Groups along k are padded by one a row to spread them over the banks, and columns are then dealt out in strides.
 
-import { matMul, matMulGeometry } from "../../src/ops/matmul.ts";
+import { type matMul, matMulGeometry } from "../../src/ops/matmul.ts";
 import { unroll, unrolledList, unrolledSum } from "../common/unroll.ts";
 import { firstReason, fitsBindings, fitsWorkgroup } from "../common/workgroup.ts";
-import { defineStrategy } from "../strategy.ts";
+import { defineStrategy, operatorNamed } from "../strategy.ts";
 import { wgsl } from "../wgsl.ts";
 import {
   batchOffsets,
@@ -79,7 +79,7 @@ function fillBlock(name: "a" | "b", layout: OperandLayout, own: number, lanes: n
 }
 
 export default defineStrategy({
-  op: matMul,
+  op: operatorNamed<typeof matMul>("MatMul"),
   name: "tiledRegister",
   params: { group: [16, 8] },
 

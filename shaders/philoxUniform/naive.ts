@@ -2,17 +2,17 @@
 // no thread needs another, so this is all there is to it.
 
 import { sizeOf } from "../../src/core/shape.ts";
-import { philoxUniform } from "../../src/ops/dropout.ts";
+import type { philoxUniform } from "../../src/ops/dropout.ts";
 import { linearDispatch, linearMain } from "../common/linear.ts";
 import { PHILOX } from "../common/philox.ts";
 import { fitsBindings, fitsWorkgroup, firstReason } from "../common/workgroup.ts";
-import { defineStrategy } from "../strategy.ts";
+import { defineStrategy, operatorNamed } from "../strategy.ts";
 import { wgsl } from "../wgsl.ts";
 
 const WORDS = 4;
 
 export default defineStrategy({
-  op: philoxUniform,
+  op: operatorNamed<typeof philoxUniform>("PhiloxUniform"),
   name: "naive",
   params: { workgroup: [64] },
   supports: (problem, limits, { workgroup }) =>

@@ -1,10 +1,10 @@
 // One element a thread: load the operands, run the program, store. Takes every shape and any broadcasting, and wins
 // where rows are too odd for vectors or there are too few elements to fill the machine four at a time.
 
-import { pointwise } from "../../src/ops/pointwise.ts";
+import type { pointwise } from "../../src/ops/pointwise.ts";
 import { linearDispatch, linearMain } from "../common/linear.ts";
 import { emitProgram, operandIndex, programHelpers } from "../common/program.ts";
-import { defineStrategy, type KernelProblem, type Uniform } from "../strategy.ts";
+import { defineStrategy, type KernelProblem, type Uniform, operatorNamed } from "../strategy.ts";
 import { wgsl } from "../wgsl.ts";
 import {
   domainSize,
@@ -29,7 +29,7 @@ function loads(problem: KernelProblem, uniforms: Record<string, Uniform>): strin
 }
 
 export default defineStrategy({
-  op: pointwise,
+  op: operatorNamed<typeof pointwise>("Pointwise"),
   name: "naive",
   params: { workgroup: [64, 256] },
   supports: (problem, limits, { workgroup }) => supportsProgram(problem, limits, workgroup),

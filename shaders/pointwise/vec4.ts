@@ -5,12 +5,12 @@
 import { broadcastStrides } from "../../src/core/broadcast.ts";
 import { dtypes, type DType } from "../../src/core/dtype.ts";
 import { sizeOf, type Shape, type TensorType } from "../../src/core/shape.ts";
-import { pointwise } from "../../src/ops/pointwise.ts";
+import type { pointwise } from "../../src/ops/pointwise.ts";
 import { linearDispatch, linearMain } from "../common/linear.ts";
 import { emitProgram, operandIndex, programHelpers } from "../common/program.ts";
 import { mergeRuns } from "../common/runs.ts";
 import { firstReason } from "../common/workgroup.ts";
-import { defineStrategy, type BindingType, type KernelProblem, type Uniform } from "../strategy.ts";
+import { defineStrategy, type BindingType, type KernelProblem, type Uniform, operatorNamed } from "../strategy.ts";
 import { wgsl } from "../wgsl.ts";
 import {
   domainSize,
@@ -72,7 +72,7 @@ function load(
 }
 
 export default defineStrategy({
-  op: pointwise,
+  op: operatorNamed<typeof pointwise>("Pointwise"),
   name: "vec4",
   params: { workgroup: [64, 256] },
   supports: (problem, limits, { workgroup }) =>

@@ -1,56 +1,80 @@
-// What the strategies of ReduceSum, ReduceMean and ReduceMax share: which elements meet in one result, how two of them are
-// combined, and a summation whose rounding error grows with the square root of the row instead of its length.
+// What the strategies of the reductions share: which elements meet in one result, what is made of an element and how two
+// are combined, and a summation whose rounding error grows with the square root of the row instead of its length.
 
-import { dtypes } from "../../src/core/dtype.ts";
-import { sizeOf, stridesOf } from "../../src/core/shape.ts";
-import { reduceMax, reduceMean, reduceSum } from "../../src/ops/reduce.ts";
+import { dtypes, isFloat, type DType } from "../../src/core/dtype.ts";
+import { sizeOf, stridesOf, type Shape } from "../../src/core/shape.ts";
+import { extremeOfNothing, type reduceMax, type reduceMean, type reduceSum } from "../../src/ops/reduce.ts";
+import type { reduceL1, reduceProd, reduceSumSquare } from "../../src/ops/reduceSums.ts";
 import { reducedAxes, type ReduceAttributes } from "../../src/ops/reduction.ts";
-import type { Operator } from "../../src/ops/operator.ts";
 import { mergeRuns, runsIndex, type Run } from "../common/runs.ts";
 import { fitsBindings, fitsWorkgroup, firstReason } from "../common/workgroup.ts";
-import type { KernelLimits, KernelProblem, Uniform } from "../strategy.ts";
+import { operatorNamed, type KernelLimits, type KernelProblem, type OperatorName, type Uniform } from "../strategy.ts";
 
 export type ReduceProblem = KernelProblem<ReduceAttributes>;
 
-/** One of the three operators: how elements are combined, and what becomes of the whole. */
+/** One of the operators: what is made of an element, how two are combined, and what becomes of the whole. */
 export interface Reducer {
-  readonly op: Operator<ReduceAttributes>;
-  /** WGSL functions that `combine` calls. */
-  readonly helpers: string;
-  /** Combines two scalars, or two vectors lane by lane. */
-  combine(a: string, b: string, width?: 1 | 4): string;
-  /** True for sums: they start at 0, where a maximum starts at the row's first element. */
+  readonly op: OperatorName<ReduceAttributes>;
+  /** WGSL functions that the others call. */
+  readonly helpers?: string;
+  /** What of an element (a scalar or, lane by lane, a vector) is combined. Default: itself. `x` is a name. */
+  element?(x: string): string;
+  /** Combines two scalars, or two vectors of four lane by lane. */
+  combine(a: string, b: string, dtype: DType, lanes?: 1 | 4): string;
+  /** What nothing reduces to, and what every result starts from: a WGSL scalar. */
+  start(dtype: DType): string;
+  /** True for sums, which put partial results away to round less. */
   readonly isSum: boolean;
-  /** True if the total is multiplied by 1 / count. */
-  readonly isMean: boolean;
+  /** What is stored for the finished `total`. Default: itself. */
+  finish?(total: string, dtype: DType): string;
 }
 
-// A maximum is NaN if any element is, as in the reference; WGSL's `max` may drop it, so the bits are looked at.
-const LARGER = `
-fn larger(a: f32, b: f32) -> f32 {
-  let is_nan_a = (bitcast<u32>(a) << 1u) > 0xff000000u;
-  let is_nan_b = (bitcast<u32>(b) << 1u) > 0xff000000u;
-  return select(select(max(a, b), b, is_nan_b), a, is_nan_a);
-}
-
-fn larger_vec4(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
-  let is_nan_a = (bitcast<vec4<u32>>(a) << vec4<u32>(1u)) > vec4<u32>(0xff000000u);
-  let is_nan_b = (bitcast<vec4<u32>>(b) << vec4<u32>(1u)) > vec4<u32>(0xff000000u);
-  return select(select(max(a, b), b, is_nan_b), a, is_nan_a);
+// An extremum is NaN if any element is, as in the reference; WGSL's own may drop it, so the bits are looked at.
+const extremum = (name: string, wgsl: string, type: string, bits: string): string => `
+fn ${name}(a: ${type}, b: ${type}) -> ${type} {
+  let is_nan_a = (bitcast<${bits}>(a) << ${bits}(1u)) > ${bits}(0xff000000u);
+  let is_nan_b = (bitcast<${bits}>(b) << ${bits}(1u)) > ${bits}(0xff000000u);
+  return select(select(${wgsl}(a, b), b, is_nan_b), a, is_nan_a);
 }`;
 
-const addition = { helpers: "", combine: (a: string, b: string) => `${a} + ${b}`, isSum: true };
+// The parameter of a function is no constant expression, which could not be infinite.
+const FROM_BITS = "fn number_from_bits(bits: u32) -> f32 { return bitcast<f32>(bits); }";
+
+function extremumReducer(name: "ReduceMax" | "ReduceMin"): Reducer {
+  const wgsl = name === "ReduceMax" ? "max" : "min";
+  return {
+    op: operatorNamed<typeof reduceMax>(name),
+    helpers: FROM_BITS + extremum("better1", wgsl, "f32", "u32") + extremum("better4", wgsl, "vec4<f32>", "vec4<u32>"),
+    combine: (a, b, dtype, lanes = 1) => `${isFloat(dtype) ? `better${lanes}` : wgsl}(${a}, ${b})`,
+    start: (dtype) => {
+      const value = extremeOfNothing(name, dtype);
+      if (isFloat(dtype)) return `number_from_bits(${value < 0 ? "0xff800000u" : "0x7f800000u"})`;
+      return `${dtypes[dtype].wgsl}(${value})`;
+    },
+    isSum: false,
+  };
+}
+
+const zero = (dtype: DType): string => `${dtypes[dtype].wgsl}(0)`;
+const sum = { combine: (a: string, b: string) => `${a} + ${b}`, start: zero, isSum: true };
 
 export const reducers: readonly Reducer[] = [
-  { op: reduceSum, ...addition, isMean: false },
-  { op: reduceMean, ...addition, isMean: true },
+  { op: operatorNamed<typeof reduceSum>("ReduceSum"), ...sum },
   {
-    op: reduceMax,
-    helpers: LARGER,
-    combine: (a, b, width = 1) => `${width === 1 ? "larger" : "larger_vec4"}(${a}, ${b})`,
-    isSum: false,
-    isMean: false,
+    op: operatorNamed<typeof reduceMean>("ReduceMean"),
+    ...sum,
+    finish: (total, dtype) => `${total} / ${dtypes[dtype].wgsl}(u.count)`,
   },
+  { op: operatorNamed<typeof reduceL1>("ReduceL1"), ...sum, element: (x) => `abs(${x})` },
+  { op: operatorNamed<typeof reduceSumSquare>("ReduceSumSquare"), ...sum, element: (x) => `${x} * ${x}` },
+  {
+    op: operatorNamed<typeof reduceProd>("ReduceProd"),
+    combine: (a, b) => `${a} * ${b}`,
+    start: (dtype) => `${dtypes[dtype].wgsl}(1)`,
+    isSum: false,
+  },
+  extremumReducer("ReduceMax"),
+  extremumReducer("ReduceMin"),
 ];
 
 export interface Reduction {
@@ -62,22 +86,20 @@ export interface Reduction {
   readonly reduced: readonly Run[];
 }
 
-export function reductionOf(problem: ReduceProblem): Reduction {
-  const { shape } = problem.inputs[0]!;
-  const gone = new Set(reducedAxes(problem.attributes, shape.length));
+/** How `axes` of a tensor of `shape` are reduced. */
+export function reductionAlong(shape: Shape, axes: readonly number[]): Reduction {
   const strides = stridesOf(shape);
   const walk = (wanted: boolean): Run[] =>
-    shape.flatMap((extent, axis) => (gone.has(axis) === wanted ? [{ extent, stride: strides[axis]! }] : []));
-  return {
-    count: sizeOf(walk(true).map(({ extent }) => extent)),
-    results: sizeOf(problem.outputs[0]!.shape),
-    kept: mergeRuns(walk(false)),
-    reduced: mergeRuns(walk(true)),
-  };
+    shape.flatMap((extent, axis) => (axes.includes(axis) === wanted ? [{ extent, stride: strides[axis]! }] : []));
+  const size = (runs: readonly Run[]): number => sizeOf(runs.map(({ extent }) => extent));
+  const [kept, reduced] = [walk(false), walk(true)];
+  return { count: size(reduced), results: size(kept), kept: mergeRuns(kept), reduced: mergeRuns(reduced) };
 }
 
-/** WGSL type of the elements. */
-export const elementType = (problem: ReduceProblem): string => dtypes[problem.inputs[0]!.dtype].wgsl;
+export function reductionOf(problem: ReduceProblem): Reduction {
+  const { shape } = problem.inputs[0]!;
+  return reductionAlong(shape, reducedAxes(problem.attributes, shape.length));
+}
 
 /** Index expressions of the first element of result `index` and of element `r` within it. */
 export function places(reduction: Reduction, uniforms: Record<string, Uniform>): { base: string; step: string } {
@@ -90,27 +112,56 @@ export function places(reduction: Reduction, uniforms: Record<string, Uniform>):
 /** Steps after which a partial sum is put away: √steps, so that neither it nor their total has many roundings. */
 export const chunkOf = (steps: number): number => Math.max(1, Math.ceil(Math.sqrt(steps)));
 
-/** `u.scale` of a mean. */
-export function scaleOf(reducer: Reducer, { count }: Reduction): Record<string, Uniform> {
-  return reducer.isMean ? { scale: { type: "f32", value: Math.fround(1 / count) } } : {};
+/** `results`, `count` and `chunk` as data, and the extents and strides of the walk. */
+export function reductionUniforms(reduction: Reduction, chunk: number): Record<string, Uniform> {
+  const uniforms: Record<string, Uniform> = {
+    results: { type: "u32", value: reduction.results },
+    count: { type: "u32", value: reduction.count },
+    chunk: { type: "u32", value: chunk },
+  };
+  places(reduction, uniforms);
+  return uniforms;
+}
+
+/**
+ * WGSL that folds steps `first`, `first + stride` … below `u.count` of a row into `var total`. `load`
+ * reads step `r`.
+ */
+export function foldLoop(
+  reducer: Reducer,
+  dtype: DType,
+  { type, load, first, stride, end }: Record<"type" | "load" | "first" | "stride" | "end", string>,
+): string {
+  const isVector = type.startsWith("vec");
+  const value = reducer.element?.("x") ?? "x";
+  const start = isVector ? `${type}(${reducer.start(dtype)})` : reducer.start(dtype);
+  const steps = (into: string, from: string, to: string): string => `
+    for (var r = ${from}; r < ${to}; r += ${stride}) {
+      let x = ${load};
+      let y = ${value};
+      ${into} = ${reducer.combine(into, "y", dtype, isVector ? 4 : 1)};
+    }`;
+  if (!reducer.isSum) return `var total = ${start};${steps("total", first, end)}`;
+  return `var total = ${start};
+  for (var start = ${first}; start < ${end}; start += u.chunk) {
+    let end = min(start + u.chunk, ${end});
+    var partial = ${start};${steps("partial", "start", "end")}
+    total += partial;
+  }`;
 }
 
 /** A finished total as it is stored. */
-export const finish = (reducer: Reducer, total: string): string => (reducer.isMean ? `${total} * u.scale` : total);
+export const finish = (reducer: Reducer, total: string, dtype: DType): string =>
+  reducer.finish?.(total, dtype) ?? total;
 
 /** What every reduction asks of a problem. */
 export function supportsReduction(
-  reducer: Reducer,
   problem: ReduceProblem,
   limits: KernelLimits,
   workgroup: number,
   storageBytes = 0,
 ): true | string {
-  return firstReason(
-    reducer.isSum || reductionOf(problem).count > 0 || "the maximum of no elements",
-    fitsBindings(limits, problem),
-    fitsWorkgroup(limits, [workgroup], storageBytes),
-  );
+  return firstReason(fitsBindings(limits, problem), fitsWorkgroup(limits, [workgroup], storageBytes));
 }
 
 /** Every element read once and every result written once. */

@@ -1,17 +1,17 @@
 // A thread a row, read as vec4: four partial results advance side by side and meet at the end, with no barrier. Wins for
 // many rows of moderate length along the innermost axis, above all on adapters where barriers are expensive.
 
+import { dtypes } from "../../src/core/dtype.ts";
 import { linearDispatch, linearMain } from "../common/linear.ts";
 import { firstReason } from "../common/workgroup.ts";
 import { defineStrategy, type AnyStrategy, type BindingType } from "../strategy.ts";
 import { wgsl } from "../wgsl.ts";
 import {
   chunkOf,
-  elementType,
   finish,
+  foldLoop,
   reductionOf,
   reductionTraffic,
-  scaleOf,
   supportsReduction,
   type Reducer,
   type Reduction,
@@ -30,45 +30,41 @@ export default function rowVec4(reducer: Reducer): AnyStrategy {
     name: "rowVec4",
     params: { workgroup: [64] },
     supports: (problem, limits, { workgroup }) =>
-      firstReason(supportsReduction(reducer, problem, limits, workgroup), isVectorRows(reductionOf(problem))),
+      firstReason(supportsReduction(problem, limits, workgroup), isVectorRows(reductionOf(problem))),
     dispatch: (problem, { workgroup }) => linearDispatch(reductionOf(problem).results, workgroup),
     uniforms(problem) {
-      const reduction = reductionOf(problem);
-      const quads = reduction.count / 4;
+      const { count, results } = reductionOf(problem);
       return {
-        results: { type: "u32", value: reduction.results },
-        quads: { type: "u32", value: quads },
-        chunk: { type: "u32", value: chunkOf(quads) },
-        ...scaleOf(reducer, reduction),
+        results: { type: "u32", value: results },
+        count: { type: "u32", value: count },
+        quads: { type: "u32", value: count / 4 },
+        chunk: { type: "u32", value: chunkOf(count / 4) },
       };
     },
     trafficBytes: reductionTraffic,
     intensity: () => 2,
     source(problem, { workgroup }) {
-      const vector = `vec4<${elementType(problem)}>` as BindingType;
+      const { dtype } = problem.inputs[0]!;
+      const type = `vec4<${dtypes[dtype].wgsl}>` as BindingType;
+      const fold = foldLoop(reducer, dtype, {
+        type,
+        load: "data[base + r]",
+        first: "0u",
+        stride: "1u",
+        end: "u.quads",
+      });
       return {
-        bindings: { data: vector },
+        bindings: { data: type },
         code: wgsl`
-${reducer.helpers}
+${reducer.helpers ?? ""}
 ${linearMain(workgroup)}
   if (index >= u.results) { return; }
   let base = index * u.quads;
-#if ${reducer.isSum}
-  var total = ${vector}(0);
-  for (var start = 0u; start < u.quads; start += u.chunk) {
-    let end = min(start + u.chunk, u.quads);
-    var partial = ${vector}(0);
-    for (var r = start; r < end; r++) { partial += data[base + r]; }
-    total += partial;
-  }
-#else
-  var total = data[base];
-  for (var r = 1u; r < u.quads; r++) { total = ${reducer.combine("total", "data[base + r]", 4)}; }
-#endif
-  let even = ${reducer.combine("total.x", "total.z")};
-  let odd = ${reducer.combine("total.y", "total.w")};
-  let value = ${reducer.combine("even", "odd")};
-  reduced[index] = epilogue(${finish(reducer, "value")}, index);
+  ${fold}
+  let even = ${reducer.combine("total.x", "total.z", dtype)};
+  let odd = ${reducer.combine("total.y", "total.w", dtype)};
+  let value = ${reducer.combine("even", "odd", dtype)};
+  reduced[index] = epilogue(${finish(reducer, "value", dtype)}, index);
 }`,
       };
     },

@@ -2,17 +2,18 @@
 // memory, halving the number of live threads each step. Wins for few, long rows, where a thread a result would leave the
 // machine idle; loses on adapters that pay dearly for barriers.
 
+import { dtypes } from "../../src/core/dtype.ts";
 import { linearDispatch } from "../common/linear.ts";
-import { defineStrategy, type AnyStrategy, type Uniform } from "../strategy.ts";
+import { defineStrategy, type AnyStrategy } from "../strategy.ts";
 import { wgsl } from "../wgsl.ts";
 import {
   chunkOf,
-  elementType,
   finish,
+  foldLoop,
   places,
   reductionOf,
   reductionTraffic,
-  scaleOf,
+  reductionUniforms,
   supportsReduction,
   type Reducer,
 } from "./reduction.ts";
@@ -22,28 +23,28 @@ export default function workgroupTree(reducer: Reducer): AnyStrategy {
     op: reducer.op,
     name: "workgroupTree",
     params: { workgroup: [64, 256] },
-    supports: (problem, limits, { workgroup }) => supportsReduction(reducer, problem, limits, workgroup, 4 * workgroup),
+    supports: (problem, limits, { workgroup }) => supportsReduction(problem, limits, workgroup, 4 * workgroup),
     dispatch: (problem) => linearDispatch(reductionOf(problem).results, 1),
     uniforms(problem, { workgroup }) {
       const reduction = reductionOf(problem);
-      const uniforms: Record<string, Uniform> = {
-        results: { type: "u32", value: reduction.results },
-        count: { type: "u32", value: reduction.count },
-        chunk: { type: "u32", value: workgroup * chunkOf(reduction.count / workgroup) },
-        ...scaleOf(reducer, reduction),
-      };
-      places(reduction, uniforms);
-      return uniforms;
+      return reductionUniforms(reduction, workgroup * chunkOf(reduction.count / workgroup));
     },
     trafficBytes: reductionTraffic,
     barriers: (problem, { workgroup }) => reductionOf(problem).results * workgroup * (1 + Math.log2(workgroup)),
     source(problem, { workgroup }) {
       const { base, step } = places(reductionOf(problem), {});
-      const element = `data[base + ${step}]`;
-      const type = elementType(problem);
+      const { dtype } = problem.inputs[0]!;
+      const type = dtypes[dtype].wgsl;
+      const fold = foldLoop(reducer, dtype, {
+        type,
+        load: `data[base + ${step}]`,
+        first: "lane",
+        stride: "WORKGROUP",
+        end: "u.count",
+      });
       return {
         code: wgsl`
-${reducer.helpers}
+${reducer.helpers ?? ""}
 const WORKGROUP = ${workgroup}u;
 var<workgroup> partials: array<${type}, WORKGROUP>;
 
@@ -56,27 +57,16 @@ fn main(
   let index = group.y * groups.x + group.x;
   if (index >= u.results) { return; }
   let base = ${base};
-#if ${reducer.isSum}
-  var total = ${type}(0);
-  for (var start = lane; start < u.count; start += u.chunk) {
-    let end = min(start + u.chunk, u.count);
-    var partial = ${type}(0);
-    for (var r = start; r < end; r += WORKGROUP) { partial += ${element}; }
-    total += partial;
-  }
-#else
-  var total = data[base];
-  for (var r = lane; r < u.count; r += WORKGROUP) { total = ${reducer.combine("total", element)}; }
-#endif
+  ${fold}
   partials[lane] = total;
   workgroupBarrier();
   for (var live = WORKGROUP / 2u; live > 0u; live /= 2u) {
-    if (lane < live) { partials[lane] = ${reducer.combine("partials[lane]", "partials[lane + live]")}; }
+    if (lane < live) { partials[lane] = ${reducer.combine("partials[lane]", "partials[lane + live]", dtype)}; }
     workgroupBarrier();
   }
   if (lane == 0u) {
     let value = partials[0];
-    reduced[index] = epilogue(${finish(reducer, "value")}, index);
+    reduced[index] = epilogue(${finish(reducer, "value", dtype)}, index);
   }
 }`,
       };

@@ -5,7 +5,7 @@ import { linearDispatch, linearMain } from "../common/linear.ts";
 import { fitsBindings, fitsWorkgroup, firstReason } from "../common/workgroup.ts";
 import { defineStrategy, type AnyStrategy } from "../strategy.ts";
 import { wgsl } from "../wgsl.ts";
-import { ROW_BASE, rowsOf, rowTraffic, rowUniforms, type Variant } from "./rows.ts";
+import { ROW_BASE, rowsOf, rowTraffic, rowUniforms, UNDEFINED_ROWS, type Variant } from "./rows.ts";
 
 export default function naive({ op, isLog }: Variant): AnyStrategy {
   return defineStrategy({
@@ -23,12 +23,13 @@ export default function naive({ op, isLog }: Variant): AnyStrategy {
     intensity: () => 2,
     source: (_problem, { workgroup }) => ({
       code: wgsl`
+${UNDEFINED_ROWS}
 ${linearMain(workgroup)}
   let row = index;
   if (row >= u.rows) { return; }
   let base = ${ROW_BASE};
-  var peak = input[base];
-  for (var k = 1u; k < u.extent; k++) { peak = max(peak, input[base + k * u.stride]); }
+  var peak = ordered(input[base]);
+  for (var k = 1u; k < u.extent; k++) { peak = max(peak, ordered(input[base + k * u.stride])); }
   var total = 0.0;
   for (var start = 0u; start < u.extent; start += u.chunk) {
     let end = min(start + u.chunk, u.extent);
@@ -42,9 +43,9 @@ ${linearMain(workgroup)}
   for (var k = 0u; k < u.extent; k++) {
     let place = base + k * u.stride;
 #if ${isLog}
-    output[place] = epilogue((input[place] - peak) - shift, place);
+    output[place] = epilogue(defined((input[place] - peak) - shift, peak), place);
 #else
-    output[place] = epilogue(exp(input[place] - peak) / total, place);
+    output[place] = epilogue(defined(exp(input[place] - peak) / total, peak), place);
 #endif
   }
 }`,

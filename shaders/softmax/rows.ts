@@ -2,21 +2,20 @@
 // largest of a row is subtracted before exp so that nothing overflows.
 
 import { normalizeAxis, sizeOf } from "../../src/core/shape.ts";
-import { logSoftmax, softmax, type SoftmaxAttributes } from "../../src/ops/softmax.ts";
-import type { Operator } from "../../src/ops/operator.ts";
-import type { KernelProblem, Uniform } from "../strategy.ts";
+import type { logSoftmax, softmax, SoftmaxAttributes } from "../../src/ops/softmax.ts";
+import { operatorNamed, type KernelProblem, type OperatorName, type Uniform } from "../strategy.ts";
 
 export type SoftmaxProblem = KernelProblem<SoftmaxAttributes>;
 
 /** One of the two operators; `isLog` for LogSoftmax. */
 export interface Variant {
-  readonly op: Operator<SoftmaxAttributes>;
+  readonly op: OperatorName<SoftmaxAttributes>;
   readonly isLog: boolean;
 }
 
 export const variants: readonly Variant[] = [
-  { op: softmax, isLog: false },
-  { op: logSoftmax, isLog: true },
+  { op: operatorNamed<typeof softmax>("Softmax"), isLog: false },
+  { op: operatorNamed<typeof logSoftmax>("LogSoftmax"), isLog: true },
 ];
 
 export interface Rows {
@@ -48,3 +47,13 @@ export const ROW_BASE = "(row / u.stride) * (u.extent * u.stride) + row % u.stri
 
 /** Three passes read the row, one writes it. */
 export const rowTraffic = (problem: SoftmaxProblem): number => 16 * sizeOf(problem.inputs[0]!.shape);
+
+/**
+ * WGSL of rows that have no softmax: one with NaN or ∞, or with nothing but -∞, is NaN throughout, as ONNX's arithmetic
+ * would have it. `ordered` lets a maximum notice NaN; a row whose `peak` is then infinite `is_undefined`.
+ */
+export const UNDEFINED_ROWS = `
+fn number_of(bits: u32) -> f32 { return bitcast<f32>(bits); }
+fn ordered(x: f32) -> f32 { return select(x, number_of(0x7f800000u), (bitcast<u32>(x) << 1u) > 0xff000000u); }
+fn is_undefined(peak: f32) -> bool { return (bitcast<u32>(peak) << 1u) == 0xff000000u; }
+fn defined(value: f32, peak: f32) -> f32 { return select(value, number_of(0x7fc00000u), is_undefined(peak)); }`;

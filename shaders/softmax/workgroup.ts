@@ -5,7 +5,7 @@ import { linearDispatch } from "../common/linear.ts";
 import { fitsBindings, fitsWorkgroup, firstReason } from "../common/workgroup.ts";
 import { defineStrategy, type AnyStrategy } from "../strategy.ts";
 import { wgsl } from "../wgsl.ts";
-import { ROW_BASE, rowsOf, rowTraffic, rowUniforms, type Variant } from "./rows.ts";
+import { ROW_BASE, rowsOf, rowTraffic, rowUniforms, UNDEFINED_ROWS, type Variant } from "./rows.ts";
 
 export default function workgroupRow({ op, isLog }: Variant): AnyStrategy {
   return defineStrategy({
@@ -24,6 +24,7 @@ export default function workgroupRow({ op, isLog }: Variant): AnyStrategy {
     intensity: () => 2,
     source: (_problem, { workgroup }) => ({
       code: wgsl`
+${UNDEFINED_ROWS}
 const WORKGROUP = ${workgroup}u;
 var<workgroup> partials: array<f32, WORKGROUP>;
 
@@ -37,8 +38,8 @@ fn main(
   if (row >= u.rows) { return; }
   let base = ${ROW_BASE};
 
-  var highest = input[base];
-  for (var k = lane; k < u.extent; k += WORKGROUP) { highest = max(highest, input[base + k * u.stride]); }
+  var highest = ordered(input[base]);
+  for (var k = lane; k < u.extent; k += WORKGROUP) { highest = max(highest, ordered(input[base + k * u.stride])); }
   partials[lane] = highest;
   workgroupBarrier();
   for (var live = WORKGROUP / 2u; live > 0u; live /= 2u) {
@@ -69,9 +70,9 @@ fn main(
   for (var k = lane; k < u.extent; k += WORKGROUP) {
     let place = base + k * u.stride;
 #if ${isLog}
-    output[place] = epilogue((input[place] - peak) - shift, place);
+    output[place] = epilogue(defined((input[place] - peak) - shift, peak), place);
 #else
-    output[place] = epilogue(exp(input[place] - peak) / total, place);
+    output[place] = epilogue(defined(exp(input[place] - peak) / total, peak), place);
 #endif
   }
 }`,

@@ -2,16 +2,16 @@
 // not. Wins where the innermost axis stays put, and on adapters whose caches forgive strided loads.
 
 import { sizeOf } from "../../src/core/shape.ts";
-import { transpose } from "../../src/ops/transpose.ts";
+import type { transpose } from "../../src/ops/transpose.ts";
 import { linearDispatch, linearMain } from "../common/linear.ts";
 import { runsIndex } from "../common/runs.ts";
 import { fitsBindings, fitsWorkgroup, firstReason } from "../common/workgroup.ts";
-import { defineStrategy, type Uniform } from "../strategy.ts";
+import { defineStrategy, type Uniform, operatorNamed } from "../strategy.ts";
 import { wgsl } from "../wgsl.ts";
 import { transposeTraffic, walkOf } from "./walk.ts";
 
 export default defineStrategy({
-  op: transpose,
+  op: operatorNamed<typeof transpose>("Transpose"),
   name: "naive",
   params: { workgroup: [64, 256] },
   supports: (problem, limits, { workgroup }) =>

@@ -4,11 +4,11 @@
 
 import { dtypes } from "../../src/core/dtype.ts";
 import { stridesOf } from "../../src/core/shape.ts";
-import { transpose } from "../../src/ops/transpose.ts";
+import type { transpose } from "../../src/ops/transpose.ts";
 import { linearDispatch } from "../common/linear.ts";
 import { runsIndex, type Run } from "../common/runs.ts";
 import { fitsBindings, fitsWorkgroup, firstReason } from "../common/workgroup.ts";
-import { defineStrategy, type Uniform } from "../strategy.ts";
+import { defineStrategy, type Uniform, operatorNamed } from "../strategy.ts";
 import { wgsl } from "../wgsl.ts";
 import { transposeTraffic, walkOf, type TransposeProblem } from "./walk.ts";
 
@@ -57,7 +57,7 @@ function batchPlaces(swap: Swap, uniforms: Record<string, Uniform>): { input: st
 }
 
 export default defineStrategy({
-  op: transpose,
+  op: operatorNamed<typeof transpose>("Transpose"),
   name: "tiled",
   params: { tile: [32, 16] },
   supports: (problem, limits, { tile }) =>

@@ -10,7 +10,7 @@ import { usagesOf, type BufferKind } from "./constants.ts";
 import { errorFilters, gpuError, messageOf, uncapturedError } from "./gpuErrors.ts";
 import { Pipelines, type GpuPipeline, type KernelLayout } from "./pipelines.ts";
 import { Readback, type ReadSource } from "./readback.ts";
-import { GpuTimer } from "./timer.ts";
+import type { GpuTimer } from "./timer.ts";
 
 const bufferAlignment = 16; // bytes: any vec4 access stays inside the buffer
 const writeAlignment = 4; // bytes, of writeBuffer's offset and size
@@ -259,9 +259,10 @@ export class Gpu {
   }
 
   /** A timer for up to `capacity` compute passes, or `undefined` where the device has no `timestamp-query`. */
-  createTimer(capacity: number): GpuTimer | undefined {
+  async createTimer(capacity: number): Promise<GpuTimer | undefined> {
     this.check();
     if (!this.features.has("timestamp-query")) return undefined;
+    const { GpuTimer } = await import("./timer.ts"); // pages that never measure do not load it
     const timer = new GpuTimer(this, capacity, () => this.timers.delete(timer));
     this.timers.add(timer);
     return timer;

@@ -2,10 +2,10 @@
 // gives each tensor's type, shape and place, and the rest is their bytes, row-major and little-endian, without gaps.
 // https://github.com/huggingface/safetensors#format. Files come from strangers: everything is checked before a byte is read.
 
-import { dtypes, type DType, type TypedArray } from "../core/dtype.ts";
 import { FormatError, UnsupportedError, UsageError } from "../core/errors.ts";
-import { formatShape, sizeOf, type Shape } from "../core/shape.ts";
+import { formatShape, sizeOf, type Shape, type TensorType } from "../core/shape.ts";
 import type { TensorData } from "../core/tensorData.ts";
+import { computedDType, decodeElements, encodeElements, storedSizeBytes, type StoredDType } from "./elements.ts";
 
 /** The contents of a file. */
 export interface Safetensors {
@@ -22,57 +22,30 @@ const ALIGNMENT_BYTES = 8;
 /** What the format's own reader accepts. */
 const LARGEST_HEADER_BYTES = 100_000_000;
 
-/** How a type of the format is stored and what it becomes here. */
-interface StoredType {
-  readonly sizeBytes: number;
-  readonly dtype: DType;
-  read(view: DataView, count: number, name: string): TypedArray;
-}
-
-const word = (dtype: DType): StoredType => ({
-  sizeBytes: 4,
-  dtype,
-  read: ({ buffer, byteOffset, byteLength }) =>
-    dtypes[dtype].view((buffer as ArrayBuffer).slice(byteOffset, byteOffset + byteLength)),
-});
-
-const STORED: Readonly<Record<string, StoredType>> = {
-  F32: word("float32"),
-  I32: word("int32"),
-  U32: word("uint32"),
-  F16: { sizeBytes: 2, dtype: "float32", read: (view, count) => fromHalves(view, count, halfToNumber) },
-  BF16: { sizeBytes: 2, dtype: "float32", read: (view, count) => fromHalves(view, count, brainToNumber) },
-  BOOL: {
-    sizeBytes: 1,
-    dtype: "bool",
-    read: (view, count, name) =>
-      Uint32Array.from({ length: count }, (_, i) => {
-        const byte = view.getUint8(i);
-        if (byte > 1) fail(`"${name}" is BOOL, and its element ${i} is ${byte}`);
-        return byte;
-      }),
-  },
+/** Types of the format that can be read. F16 and BF16 become float32: weights are computed with in full precision. */
+const READ: Readonly<Record<string, StoredDType>> = {
+  F32: "float32",
+  F16: "float16",
+  BF16: "bfloat16",
+  F64: "float64",
+  I8: "int8",
+  U8: "uint8",
+  I16: "int16",
+  U16: "uint16",
+  I32: "int32",
+  U32: "uint32",
+  I64: "int64",
+  U64: "uint64",
+  BOOL: "bool",
 };
 
 /** Types of the format that have no place here. */
-const REFUSED = [
-  "U8",
-  "I8",
-  "U16",
-  "I16",
-  "U64",
-  "I64",
-  "F64",
-  "F8_E4M3",
-  "F8_E5M2",
-  "F8_E8M0",
-  "F6_E2M3",
-  "F6_E3M2",
-  "F4",
-  "C64",
-];
+const REFUSED = ["F8_E4M3", "F8_E5M2", "F8_E8M0", "F6_E2M3", "F6_E3M2", "F4", "C64"];
 
-const NAMES: Readonly<Record<DType, string>> = { float32: "F32", int32: "I32", uint32: "U32", bool: "BOOL" };
+/** How our types are written. */
+const NAMES = Object.fromEntries(Object.entries(READ).map(([name, dtype]) => [dtype, name])) as Readonly<
+  Record<StoredDType, string>
+>;
 
 /**
  * The bytes of a file with these tensors, in this order; `metadata` is free text. Throws UsageError for a tensor named
@@ -82,11 +55,11 @@ const NAMES: Readonly<Record<DType, string>> = { float32: "F32", int32: "I32", u
  * await writeFile("weights.safetensors", encodeSafetensors(net.stateDict()));
  */
 export function encodeSafetensors(
-  tensors: Iterable<readonly [name: string, tensor: TensorData]>,
+  tensors: Iterable<readonly [name: string, tensor: WritableTensor]>,
   metadata: Iterable<readonly [key: string, text: string]> = [],
 ): Uint8Array<ArrayBuffer> {
   // Wide types first, so that every tensor is aligned to its element size.
-  const ordered = [...tensors].sort(([, a], [, b]) => storedBytes(b.dtype) - storedBytes(a.dtype));
+  const ordered = [...tensors].sort(([, a], [, b]) => storedSizeBytes(b.dtype) - storedSizeBytes(a.dtype));
   const header: [string, unknown][] = [];
   const texts = [...metadata];
   if (texts.length > 0) header.push([METADATA, Object.fromEntries(texts)]);
@@ -100,7 +73,7 @@ export function encodeSafetensors(
       throw new UsageError(
         `encodeSafetensors: "${name}" has ${data.length} elements, not those of ${formatShape(shape)}`,
       );
-    const end = offset + data.length * storedBytes(dtype);
+    const end = offset + data.length * storedSizeBytes(dtype);
     header.push([name, { dtype: NAMES[dtype], shape, data_offsets: [offset, end] }]);
     offset = end;
   }
@@ -114,22 +87,51 @@ export function encodeSafetensors(
   file.set(text, LENGTH_BYTES);
   let at = LENGTH_BYTES + headerBytes;
   for (const [, { dtype, data }] of ordered) {
-    if (dtype === "bool") file.set(data, at);
-    else file.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at);
-    at += data.length * storedBytes(dtype);
+    const bytes = encodeElements(data, dtype);
+    file.set(bytes, at);
+    at += bytes.length;
   }
   return file;
 }
 
+/** What can be written: elements as they compute, or in their natural arrays (64-bit integers as big integers). */
+export interface WritableTensor extends TensorType {
+  readonly data: ArrayLike<number | bigint>;
+}
+
+/** A tensor as the file has it. */
+export interface StoredTensor {
+  readonly dtype: StoredDType;
+  readonly shape: Shape;
+  /** A view into the file, little-endian. */
+  readonly bytes: Uint8Array;
+}
+
 /**
- * Reads a file. F32, I32, U32 and BOOL come as they are; F16 and BF16 become float32, exactly.
+ * Reads a file. F16 and BF16 become float32, exactly; all other types come as their own, those of 64 bits narrowed.
  *
  * @throws FormatError for anything that is not a whole, unambiguous safetensors file; UnsupportedError for element types
- * that are not offered (I64, F64, U8 …), naming the tensor.
+ * that are not offered (8-bit floats …) and DTypeError for 64-bit values beyond 32 bits, both naming the tensor.
  * @example
  * net.loadStateDict(decodeSafetensors(await readFile("weights.safetensors")).tensors);
  */
 export function decodeSafetensors(file: Uint8Array | ArrayBuffer): Safetensors {
+  const { stored, metadata } = openSafetensors(file);
+  const tensors = new Map<string, TensorData>();
+  for (const [name, { dtype, shape, bytes }] of stored) {
+    if (dtype === "bool") checkTruth(bytes, name);
+    const data = decodeElements(bytes, dtype, `safetensors: "${name}"`);
+    // Halves come as float32, exactly: what reads weights computes with them in full precision.
+    tensors.set(name, { dtype: dtype === "float16" ? "float32" : computedDType(dtype), shape, data });
+  }
+  return { tensors, metadata };
+}
+
+/** The same without converting anything. Throws as {@link decodeSafetensors} does, values aside. */
+export function openSafetensors(file: Uint8Array | ArrayBuffer): {
+  readonly stored: ReadonlyMap<string, StoredTensor>;
+  readonly metadata: ReadonlyMap<string, string>;
+} {
   const bytes = file instanceof Uint8Array ? file : new Uint8Array(file);
   const headerBytes = headerLength(bytes);
   const dataStart = LENGTH_BYTES + headerBytes;
@@ -152,12 +154,10 @@ export function decodeSafetensors(file: Uint8Array | ArrayBuffer): Safetensors {
   }
   if (covered !== dataBytes) fail(`${dataBytes - covered} bytes after the last tensor belong to none`);
 
-  const tensors = new Map<string, TensorData>();
-  for (const { name, type, shape, begin, end } of placed) {
-    const view = new DataView(bytes.buffer, bytes.byteOffset + dataStart + begin, end - begin);
-    tensors.set(name, { dtype: type.dtype, shape, data: type.read(view, sizeOf(shape), name) });
-  }
-  return { tensors, metadata };
+  const stored = new Map<string, StoredTensor>();
+  for (const { name, type: dtype, shape, begin, end } of placed)
+    stored.set(name, { dtype, shape, bytes: bytes.subarray(dataStart + begin, dataStart + end) });
+  return { stored, metadata };
 }
 
 function headerLength(bytes: Uint8Array): number {
@@ -219,7 +219,7 @@ function metadataPairs(entry: unknown): [string, string][] {
 
 interface Placed {
   readonly name: string;
-  readonly type: StoredType;
+  readonly type: StoredDType;
   readonly shape: Shape;
   /** Bytes [begin, end) after the header. */
   readonly begin: number;
@@ -232,19 +232,24 @@ function place(name: string, entry: unknown, dataBytes: number): Placed {
   const extra = Object.keys(rest);
   if (extra.length > 0) fail(`"${name}" has unknown fields: ${extra.join(", ")}`);
   if (typeof dtype !== "string") return fail(`"${name}" has no dtype`);
-  const type = Object.hasOwn(STORED, dtype) ? STORED[dtype] : undefined;
+  const type = Object.hasOwn(READ, dtype) ? READ[dtype] : undefined;
   if (!type && REFUSED.includes(dtype))
-    throw new UnsupportedError(`safetensors: "${name}" is ${dtype}; ${Object.keys(STORED).join(", ")} can be read`);
+    throw new UnsupportedError(`safetensors: "${name}" is ${dtype}; ${Object.keys(READ).join(", ")} can be read`);
   if (!type) return fail(`"${name}" has unknown dtype "${dtype}"`);
   if (!isCounts(shape)) return fail(`"${name}" has no shape of non-negative integers`);
   if (!isCounts(offsets) || offsets.length !== 2) return fail(`"${name}" has no data_offsets [begin, end]`);
   const [begin, end] = offsets as [number, number];
   if (begin > end || end > dataBytes) fail(`"${name}" lies at bytes ${begin} to ${end}, and there are ${dataBytes}`);
   // A zero extent makes any other one harmless; without one, no product beyond the file's size can match.
-  const expected = sizeOf(shape) * type.sizeBytes;
+  const expected = sizeOf(shape) * storedSizeBytes(type);
   if (expected !== end - begin)
     fail(`"${name}" ${dtype} ${formatShape(shape)} takes ${expected} bytes, and it has ${end - begin}`);
   return { name, type, shape, begin, end };
+}
+
+function checkTruth(bytes: Uint8Array, name: string): void {
+  const wrong = bytes.findIndex((byte) => byte > 1);
+  if (wrong >= 0) fail(`"${name}" is BOOL, and its element ${wrong} is ${bytes[wrong]}`);
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
@@ -253,31 +258,6 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
 
 function isCounts(value: unknown): value is readonly number[] {
   return Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && (item as number) >= 0);
-}
-
-function storedBytes(dtype: DType): number {
-  return STORED[NAMES[dtype]]!.sizeBytes;
-}
-
-function fromHalves(view: DataView, count: number, convert: (bits: number) => number): Float32Array {
-  return Float32Array.from({ length: count }, (_, i) => convert(view.getUint16(2 * i, true)));
-}
-
-/** IEEE 754 binary16: 1 sign, 5 exponent and 10 fraction bits. */
-function halfToNumber(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 0x1f;
-  const fraction = bits & 0x3ff;
-  if (exponent === 0x1f) return fraction === 0 ? sign * Infinity : NaN;
-  return sign * (exponent === 0 ? fraction * 2 ** -24 : (1 + fraction * 2 ** -10) * 2 ** (exponent - 15));
-}
-
-const scratch = new DataView(new ArrayBuffer(4));
-
-/** bfloat16: the upper half of a float32. */
-function brainToNumber(bits: number): number {
-  scratch.setUint32(0, bits << 16);
-  return scratch.getFloat32(0);
 }
 
 function fail(what: string): never {

@@ -1,11 +1,14 @@
 // Operators beyond arithmetic as functions of symbolic tensors, named as PyTorch names them. Functions, not methods: a
 // page bundles only those it imports.
 
-import { averagePool, maxPool } from "../ops/pool.ts";
+import { averagePool } from "../ops/averagePool.ts";
 import { conv } from "../ops/conv.ts";
-import { abs, relu as reluOperator, sigmoid as sigmoidOperator, tanh as tanhOperator } from "../ops/unary.ts";
+import { maxPool } from "../ops/maxPool.ts";
+import { abs } from "../ops/magnitude.ts";
+import { relu as reluOperator } from "../ops/unary.ts";
+import { sigmoid as sigmoidOperator, tanh as tanhOperator } from "../ops/sigmoid.ts";
 import { logSoftmax as logSoftmaxOperator, softmax as softmaxOperator } from "../ops/softmax.ts";
-import { max, min } from "../ops/binary.ts";
+import { max, min } from "../ops/extrema.ts";
 import { where as whereOperator } from "../ops/where.ts";
 import { apply, type Tensor, type TensorLike } from "./tensor.ts";
 

@@ -1,18 +1,18 @@
-// Elementwise operators of two operands: arithmetic, extrema and comparisons. Integers wrap to 32 bits, as in WGSL;
-// only float32 has gradients. Accuracies are those of WGSL's table (https://www.w3.org/TR/WGSL/#floating-point-accuracy).
+// Elementwise operators of two operands: arithmetic, extrema and comparisons. Integers wrap to their type's bits, 64-bit
+// ones throw where they are checked (see core/dtype.ts); only floats have gradients. Accuracies are those of WGSL's table (https://www.w3.org/TR/WGSL/#floating-point-accuracy).
 
-import { isFloat, type DType } from "../core/dtype.ts";
+import { dtypes, isFloat, isWide } from "../core/dtype.ts";
+import type { TensorType } from "../core/shape.ts";
+import type { Accepted } from "./check.ts";
 import { sumTo } from "./expand.ts";
 import { EPSILON, type GradientContext, type Operand, type Operator, type OperatorCase } from "./operator.ts";
 import { binaryCases, definePointwise, exact, type NoAttributes } from "./pointwise.ts";
-import { where } from "./where.ts";
-
-const NUMBERS: readonly DType[] = ["float32", "int32", "uint32"];
+import { scalar } from "./scalar.ts";
 
 /** Values of an operand that is divided by: away from 0. */
 const DIVISOR = { low: 0.5, high: 2 };
 
-const integerCases: readonly OperatorCase<NoAttributes>[] = [
+export const integerCases: readonly OperatorCase<NoAttributes>[] = [
   {
     inputs: [
       { shape: [65], dtype: "int32", low: -1000, high: 1000 },
@@ -28,7 +28,7 @@ const integerCases: readonly OperatorCase<NoAttributes>[] = [
 ];
 
 /** Gradients of both operands from what each element contributes, computed only where wanted and un-broadcast. */
-function gradientsOf(
+export function gradientsOf(
   context: GradientContext<NoAttributes>,
   left: () => Operand,
   right: () => Operand,
@@ -37,12 +37,19 @@ function gradientsOf(
   return [left, right].map((rule, i) => (wanted[i] ? sumTo(build, rule(), inputs[i]!.shape) : undefined));
 }
 
-/** Add (ONNX): a + b, broadcast. float32, int32, uint32. */
+/** WGSL of an operation on integers as functions: a literal 0 to the right of / or % does not compile, at run time a / 0 is a. */
+const integerFunction = (name: string, symbol: string, type: string): string =>
+  `fn ${name}_${type}(a: ${type}, b: ${type}) -> ${type} { return a ${symbol} b; }`;
+
+const integerCall = (name: string, { dtype }: TensorType, a: string, b: string): string =>
+  `${name}_${dtypes[dtype].wgsl}(${a}, ${b})`;
+
+/** Add (ONNX): a + b, broadcast. Any number type. */
 export const add: Operator<NoAttributes> = definePointwise<NoAttributes>({
   name: "Add",
   inputs: ["A", "B"],
   attributes: {},
-  accepts: NUMBERS,
+  accepts: "number",
   wgsl: ([a, b]) => `(${a} + ${b})`,
   evaluate: ([a, b]) => a! + b!,
   propagate: (_, [ea, eb]) => ea! + eb!,
@@ -57,12 +64,12 @@ export const add: Operator<NoAttributes> = definePointwise<NoAttributes>({
   cases: [...binaryCases<NoAttributes>(), ...integerCases],
 });
 
-/** Sub (ONNX): a - b, broadcast. float32, int32, uint32. */
+/** Sub (ONNX): a - b, broadcast. Any number type. */
 export const sub: Operator<NoAttributes> = definePointwise<NoAttributes>({
   name: "Sub",
   inputs: ["A", "B"],
   attributes: {},
-  accepts: NUMBERS,
+  accepts: "number",
   wgsl: ([a, b]) => `(${a} - ${b})`,
   evaluate: ([a, b]) => a! - b!,
   propagate: (_, [ea, eb]) => ea! + eb!,
@@ -71,21 +78,21 @@ export const sub: Operator<NoAttributes> = definePointwise<NoAttributes>({
     return gradientsOf(
       context,
       () => dy,
-      () => context.build.apply(mul, [dy, context.build.constant(-1)]),
+      () => context.build.apply(mul, [dy, scalar(context.build, -1, dy)]),
     );
   },
   cases: [...binaryCases<NoAttributes>(), ...integerCases],
 });
 
-/** Mul (ONNX): a · b, broadcast. float32, int32, uint32. */
+/** Mul (ONNX): a · b, broadcast. Any number type. */
 export const mul: Operator<NoAttributes> = definePointwise<NoAttributes>({
   name: "Mul",
   inputs: ["A", "B"],
   attributes: {},
-  accepts: NUMBERS,
+  accepts: "number",
   wgsl: ([a, b]) => `(${a} * ${b})`,
   evaluate: ([a, b]) => a! * b!,
-  evaluateInteger: ([a, b]) => Math.imul(a!, b!),
+  evaluateInteger: ([a, b], _, dtype) => (isWide(dtype) ? a! * b! : Math.imul(a!, b!)),
   propagate: ([a, b], [ea, eb]) => Math.abs(a!) * eb! + Math.abs(b!) * ea! + ea! * eb!,
   gradient: (context) => {
     const { build, inputs, outputGradients } = context;
@@ -100,15 +107,16 @@ export const mul: Operator<NoAttributes> = definePointwise<NoAttributes>({
 });
 
 /**
- * Div (ONNX): a / b, broadcast. float32, int32, uint32. Integers truncate towards zero, and as in WGSL a / 0 is a.
+ * Div (ONNX): a / b, broadcast. Any number type. Integers truncate towards zero, and as in WGSL a / 0 is a.
  * Float division is good to 2.5 ULP for |b| in [2^-126, 2^126].
  */
 export const div: Operator<NoAttributes> = definePointwise<NoAttributes>({
   name: "Div",
   inputs: ["A", "B"],
   attributes: {},
-  accepts: NUMBERS,
-  wgsl: ([a, b]) => `(${a} / ${b})`,
+  accepts: "number",
+  wgsl: ([a, b], _, [type]) => (isFloat(type!.dtype) ? `(${a} / ${b})` : integerCall("quotient", type!, a!, b!)),
+  helpers: ["i32", "u32"].map((type) => integerFunction("quotient", "/", type)),
   evaluate: ([a, b]) => a! / b!,
   evaluateInteger: ([a, b]) => (b === 0 ? a! : Math.trunc(a! / b!)),
   propagate: ([a, b], [ea, eb]) => quotientError(a!, b!, ea!, eb!),
@@ -121,7 +129,7 @@ export const div: Operator<NoAttributes> = definePointwise<NoAttributes>({
       () => build.apply(div, [dy, inputs[1]]),
       () => {
         const product = build.apply(mul, [dy, outputs[0]]); // d(a/b)/db = -(a/b)/b
-        return build.apply(mul, [build.apply(div, [product, inputs[1]]), build.constant(-1)]);
+        return build.apply(mul, [build.apply(div, [product, inputs[1]]), scalar(build, -1, dy)]);
       },
     );
   },
@@ -138,63 +146,28 @@ export function quotientError(a: number, b: number, ea: number, eb: number): num
 /** WGSL `is_nan`: compilers may assume that `x != x` is false, so the bits are looked at. */
 export const IS_NAN_WGSL = `fn is_nan(x: f32) -> bool { return (bitcast<u32>(x) << 1u) > 0xff000000u; }`;
 
-// ONNX's Max and Min give NaN when either operand is NaN; WGSL's may give the other one.
-const EXTREMA_WGSL = (name: "max" | "min"): string => `fn ${name}_or_nan(a: f32, b: f32) -> f32 {
-  return select(select(${name}(a, b), b, is_nan(b)), a, is_nan(a));
+/** WGSL `are_numbers`: false if either is NaN, which every comparison answers with false. */
+const ARE_NUMBERS_WGSL = `fn are_numbers(a: f32, b: f32) -> bool {
+  return max(bitcast<u32>(a) << 1u, bitcast<u32>(b) << 1u) <= 0xff000000u;
 }`;
 
-/** Max and Min: the larger or smaller operand, chosen by `better`. Equal operands share the gradient by halves. */
-/* @__NO_SIDE_EFFECTS__ */
-function defineExtremum(name: "Max" | "Min"): Operator<NoAttributes> {
-  const function_ = name === "Max" ? "max" : "min";
-  const evaluate = name === "Max" ? Math.max : Math.min;
-  return definePointwise<NoAttributes>({
-    name,
-    inputs: ["A", "B"],
-    attributes: {},
-    accepts: NUMBERS,
-    wgsl: ([a, b], _, [type]) => `${isFloat(type!.dtype) ? `${function_}_or_nan` : function_}(${a}, ${b})`,
-    helpers: [IS_NAN_WGSL, EXTREMA_WGSL(function_)],
-    evaluate: ([a, b]) => evaluate(a!, b!),
-    propagate: ([a, b], [ea, eb]) => {
-      if (Math.abs(a! - b!) <= ea! + eb!) return Math.max(ea!, eb!);
-      return evaluate(a!, b!) === a ? ea! : eb!;
-    },
-    rounding: exact,
-    gradient: (context) => {
-      const { build, inputs, outputs, outputGradients } = context;
-      const dy = outputGradients[0]!;
-      const [a, b] = inputs;
-      const share = (): Operand => {
-        const half = build.apply(mul, [dy, build.constant(0.5)]);
-        return build.apply(where, [build.apply(equal, [a, b]), half, dy]);
-      };
-      const toChosen = (operand: Operand | undefined): Operand =>
-        build.apply(where, [build.apply(equal, [operand, outputs[0]]), share(), build.constant(0)]);
-      return gradientsOf(
-        context,
-        () => toChosen(a),
-        () => toChosen(b),
-      );
-    },
-    cases: [...binaryCases<NoAttributes>(), ...integerCases],
-  });
-}
-
-/** A comparison: bool, 0 or 1. With doubtful operands closer than their doubt, either answer may come. */
+/** A comparison: bool, 0 or 1; false beside NaN. With doubtful operands closer than their doubt, either answer may come. */
 /* @__NO_SIDE_EFFECTS__ */
 function defineComparison(
   name: string,
   symbol: string,
   evaluate: (a: number, b: number) => boolean,
+  accepts: Accepted = "number",
 ): Operator<NoAttributes> {
   return definePointwise<NoAttributes>({
     name,
     inputs: ["A", "B"],
     attributes: {},
-    accepts: NUMBERS,
+    accepts,
     result: "bool",
-    wgsl: ([a, b]) => `(${a} ${symbol} ${b})`,
+    wgsl: ([a, b], _, [type]) =>
+      isFloat(type!.dtype) ? `((${a} ${symbol} ${b}) & are_numbers(${a}, ${b}))` : `(${a} ${symbol} ${b})`,
+    helpers: [ARE_NUMBERS_WGSL],
     evaluate: ([a, b]) => (evaluate(a!, b!) ? 1 : 0),
     propagate: ([a, b], [ea, eb]) => {
       const doubt = ea! + eb!;
@@ -215,17 +188,17 @@ function defineComparison(
   });
 }
 
-/** Max (ONNX) of two operands, broadcast; NaN if either is. Gradient: to the larger, halves to equals. */
-export const max = defineExtremum("Max");
-
-/** Min (ONNX) of two operands, broadcast; NaN if either is. Gradient: to the smaller, halves to equals. */
-export const min = defineExtremum("Min");
-
 /** Greater (ONNX): a > b as bool, broadcast. */
 export const greater = defineComparison("Greater", ">", (a, b) => a > b);
 
 /** Less (ONNX): a < b as bool, broadcast. */
 export const less = defineComparison("Less", "<", (a, b) => a < b);
 
-/** Equal (ONNX): a = b as bool, broadcast. */
-export const equal = defineComparison("Equal", "==", (a, b) => a === b);
+/** GreaterOrEqual (ONNX): a ≥ b as bool, broadcast. */
+export const greaterOrEqual = defineComparison("GreaterOrEqual", ">=", (a, b) => a >= b);
+
+/** LessOrEqual (ONNX): a ≤ b as bool, broadcast. */
+export const lessOrEqual = defineComparison("LessOrEqual", "<=", (a, b) => a <= b);
+
+/** Equal (ONNX): a = b as bool, broadcast. Any type. */
+export const equal = defineComparison("Equal", "==", (a, b) => a === b, "any");

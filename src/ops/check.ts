@@ -1,6 +1,6 @@
 // The checks every `infer` begins with: are the inputs there, and of a type the operator takes?
 
-import type { DType } from "../core/dtype.ts";
+import { dtypes, type DType } from "../core/dtype.ts";
 import { DTypeError, ShapeError } from "../core/errors.ts";
 import { formatType, type TensorType } from "../core/shape.ts";
 
@@ -23,10 +23,31 @@ export function requireInputs(
   return present;
 }
 
+/** Element types an input takes: a list, or all of a kind. A `number` is a float or an integer; `any` has bool as well. */
+export type Accepted = readonly DType[] | "float" | "integer" | "signed" | "number" | "any";
+
+function accepts(accepted: Accepted, dtype: DType): boolean {
+  if (typeof accepted !== "string") return accepted.includes(dtype);
+  const { kind, low } = dtypes[dtype];
+  switch (accepted) {
+    case "float":
+      return kind === "float";
+    case "integer":
+      return kind === "int";
+    case "signed":
+      return low < 0;
+    case "number":
+      return kind !== "bool";
+    case "any":
+      return true;
+  }
+}
+
 /** Throws {@link DTypeError} unless `type` is one of `accepted`. */
-export function requireDType(who: string, input: string, type: TensorType, accepted: readonly DType[]): void {
-  if (!accepted.includes(type.dtype))
-    throw new DTypeError(`${who}: ${input} must be ${accepted.join(" or ")}, got ${formatType(type)}`);
+export function requireDType(who: string, input: string, type: TensorType, accepted: Accepted): void {
+  if (accepts(accepted, type.dtype)) return;
+  const wanted = typeof accepted === "string" ? `of a ${accepted} type` : accepted.join(" or ");
+  throw new DTypeError(`${who}: ${input} must be ${wanted}, got ${formatType(type)}`);
 }
 
 /** Throws {@link DTypeError} unless all types are the same. */

@@ -15,14 +15,14 @@ export type PhiloxUniformAttributes = {
   readonly stream: number;
 };
 
-function requireKey(who: string, key: TensorType): void {
+export function requireKey(who: string, key: TensorType): void {
   requireDType(who, "key", key, ["uint32"]);
   if (key.shape.length !== 1 || key.shape[0] !== 2)
     throw new ShapeError(`${who}: key must be uint32 [2] (seed, step), got ${formatInputs([key])}`);
 }
 
 /** `count` uniform numbers in [0, 1) of a stream: element i is word i mod 4 of block i div 4. */
-function uniforms(count: number, key: ReferenceInput, stream: number): Float64Array {
+export function drawUniform(count: number, key: ReferenceInput, stream: number): Float64Array {
   const [seed, step] = [key.data[0]!, key.data[1]!];
   const values = new Float64Array(count);
   for (let i = 0; i < count; i += 4) {
@@ -33,7 +33,7 @@ function uniforms(count: number, key: ReferenceInput, stream: number): Float64Ar
 }
 
 /** Seed and step for cases: the values of a key. */
-const KEY = { shape: [2], dtype: "uint32", low: 0, high: 2 ** 31 } as const;
+export const KEY = { shape: [2], dtype: "uint32", low: 0, high: 2 ** 31 } as const;
 
 /**
  * PhiloxUniform: key (seed, step) uint32 [2] → float32 `shape`, uniform in [0, 1) with 24 bits; exact. Element i is word
@@ -51,7 +51,7 @@ export const philoxUniform = defineOperator<PhiloxUniformAttributes>({
     return [{ dtype: "float32", shape }];
   },
   reference: ([key], { attributes: { shape, stream } }) => {
-    const values = uniforms(sizeOf(shape), key!, stream);
+    const values = drawUniform(sizeOf(shape), key!, stream);
     return [{ values, terms: new Float64Array(values.length) }];
   },
   errorBound: () => 0,
@@ -96,7 +96,7 @@ export const dropout = defineOperator<DropoutAttributes>({
   reference: ([data, key], { attributes: { ratio, stream, training_mode } }) => {
     if (training_mode === 0)
       return [{ values: Float64Array.from(data!.data), terms: new Float64Array(data!.data.length) }];
-    const noise = uniforms(data!.data.length, key!, stream);
+    const noise = drawUniform(data!.data.length, key!, stream);
     return [{ values: noise.map((u, i) => (u >= Math.fround(ratio) ? data!.data[i]! / (1 - ratio) : 0)) }];
   },
   errorBound: () => 2,

@@ -1,7 +1,7 @@
 // Running references and judging results by them: values in float64 with, for every element, how far float32 arithmetic
 // on a GPU may honestly be from them.
 
-import { isFloat, type DType } from "../core/dtype.ts";
+import { isFloat, roundToHalf, type DType } from "../core/dtype.ts";
 import { NeuriteError } from "../core/errors.ts";
 import { formatShape, sizeOf, type Shape } from "../core/shape.ts";
 import {
@@ -41,9 +41,18 @@ function checkLength(what: string, length: number | undefined, shape: Shape): vo
     throw new NeuriteError(`${what} has ${length ?? "no"} elements, ${formatShape(shape)} holds ${sizeOf(shape)}`);
 }
 
+/** How far the half-precision number nearest to something within `error` of `value` may be from `to`. */
+function halfError(value: number, error: number, to: number): number {
+  const distance = (end: number): number => {
+    const rounded = roundToHalf(end);
+    return rounded === to ? 0 : Math.abs(rounded - to);
+  };
+  return Math.max(distance(value - error), distance(value + error)) || 0; // NaN: nothing is known, nothing is allowed
+}
+
 /**
- * Absolute error allowed each element of one output: k·ε·Σ|terms|, and room for intermediates that were flushed to zero.
- * Zeros for integers and booleans, which are exact.
+ * Absolute error allowed each element of one output: k·ε·Σ|terms|, and room for intermediates that were flushed to zero;
+ * for float16 also the rounding to half precision. Zeros for integers and booleans, which are exact.
  */
 export function boundOf<A extends Attributes>(
   operator: Operator<A>,
@@ -51,10 +60,12 @@ export function boundOf<A extends Attributes>(
   outputIndex: number,
   result: ReferenceOutput,
 ): Float64Array {
-  if (!isFloat(problem.outputs[outputIndex]!.dtype)) return new Float64Array(result.values.length);
+  const { dtype } = problem.outputs[outputIndex]!;
+  if (!isFloat(dtype)) return new Float64Array(result.values.length);
   const k = operator.errorBound(problem);
   const { values, terms = values } = result;
-  return terms.map((term) => k * EPSILON * Math.abs(term) + (2 + k) * SMALLEST_NORMAL);
+  const errors = terms.map((term) => k * EPSILON * Math.abs(term) + (2 + k) * SMALLEST_NORMAL);
+  return dtype === "float16" ? errors.map((error, i) => halfError(values[i]!, error, values[i]!)) : errors;
 }
 
 /** Values of one elementwise operator, each with an absolute error bound. */
@@ -90,11 +101,14 @@ export function propagatePointwise<A extends Attributes>(
     const value = evaluateElement(pointwise, args, attributes, outDType);
     const inherited = pointwise.propagate(args, doubts, attributes);
     const rounding = roundingOf(pointwise, args, value, attributes, outDType);
-    result.values[index] = value;
     // Selections and copies of exact arguments stay exact, so that a comparison with them stays certain.
     const inexact = isFloat(outDType) && (inherited > 0 || rounding > 0);
     // The perturbed result rounds, too: a few ε of what was inherited.
-    result.errors[index] = inexact ? inherited * (1 + 8 * EPSILON) + rounding + 2 * SMALLEST_NORMAL : inherited;
+    const error = inexact ? inherited * (1 + 8 * EPSILON) + rounding + 2 * SMALLEST_NORMAL : inherited;
+    const isHalf = outDType === "float16";
+    const stored = isHalf ? roundToHalf(value) : value;
+    result.values[index] = stored;
+    result.errors[index] = isHalf ? halfError(value, error, stored) : error;
   });
   return result;
 }

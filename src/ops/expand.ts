@@ -9,6 +9,7 @@ import { definePointwise, exact } from "./pointwise.ts";
 import {
   eachReduced,
   inferReduction,
+  integerReduceCases,
   keptShape,
   reduceCases,
   reducedAxes,
@@ -36,6 +37,7 @@ export const expand = definePointwise<ExpandAttributes>({
   wgsl: ([x]) => x!,
   evaluate: ([x]) => x!,
   propagate: (_, [error]) => error!,
+  selects: true,
   rounding: exact,
   flops: 0,
   gradient: ({ build, inputs: [x], outputGradients: [gradient] }) => [sumTo(build, gradient!, x!.shape)],
@@ -57,13 +59,13 @@ export function expandTo(build: Builder, x: Operand, shape: Shape): Operand {
   return axes.length === 0 ? x : build.apply(expand, [x], { shape });
 }
 
-/** ReduceSum (ONNX, with the axes as an attribute): data [..] summed over `axes`; a sum of nothing is 0. float32. */
+/** ReduceSum (ONNX, with the axes as an attribute): data [..] summed over `axes`; a sum of nothing is 0. Any number type. */
 export const reduceSum = defineOperator<ReduceAttributes>({
   name: "ReduceSum",
   inputs: ["data"],
   outputs: ["reduced"],
   attributes: reduceDefaults,
-  infer: (inputs, attributes) => inferReduction("ReduceSum", inputs, attributes, true),
+  infer: (inputs, attributes) => inferReduction("ReduceSum", inputs, attributes),
   reference: ([data], { attributes, outputs }) => {
     const values = new Float64Array(sizeOf(outputs[0]!.shape));
     const terms = new Float64Array(values.length);
@@ -79,7 +81,11 @@ export const reduceSum = defineOperator<ReduceAttributes>({
     return [expandTo(build, reshapeTo(build, gradient!, kept), data!.shape)];
   },
   flops: ({ inputs }) => sizeOf(inputs[0]!.shape),
-  cases: [...reduceCases, { inputs: [[3, 0]], attributes: { axes: [1] }, why: "a sum of nothing" }],
+  cases: [
+    ...reduceCases,
+    ...integerReduceCases,
+    { inputs: [[3, 0]], attributes: { axes: [1] }, why: "a sum of nothing" },
+  ],
 });
 
 /** Sums `gradient`, which has the shape some operand was broadcast to, back to that operand's `shape`. */

@@ -3,9 +3,10 @@
 // Transpose. All of it comes down to strides, which `matMulGeometry` works out once for the reference and every kernel.
 
 import { broadcastShapes, broadcastStrides } from "../core/broadcast.ts";
+import { dtypes, isWide, storeValue, type DType } from "../core/dtype.ts";
 import { ShapeError } from "../core/errors.ts";
 import { formatShape, sameShape, sizeOf, type Shape, type TensorType } from "../core/shape.ts";
-import { requireDType, requireInputs } from "./check.ts";
+import { requireDType, requireInputs, requireSameDType } from "./check.ts";
 import { sumTo } from "./expand.ts";
 import {
   defineOperator,
@@ -71,8 +72,8 @@ function stackOf(shape: Shape, transposed: boolean, side: "A" | "B"): Stack {
 
 function stacksOf(inputs: readonly (TensorType | undefined)[], attributes: MatMulAttributes): { a: Stack; b: Stack } {
   const [A, B] = requireInputs("MatMul", ["A", "B"], inputs) as [TensorType, TensorType];
-  requireDType("MatMul", "A", A, ["float32"]);
-  requireDType("MatMul", "B", B, ["float32"]);
+  requireDType("MatMul", "A", A, "number");
+  requireSameDType("MatMul", [A, B]);
   const a = stackOf(A.shape, attributes.transA !== 0, "A");
   const b = stackOf(B.shape, attributes.transB !== 0, "B");
   if (a.cols !== b.rows) {
@@ -141,16 +142,17 @@ export function matMulGeometry(problem: Problem<MatMulAttributes>): MatMulGeomet
 interface MatMulCase extends Partial<MatMulAttributes> {
   readonly a: Shape;
   readonly b: Shape;
+  readonly dtype?: DType;
   readonly why?: string;
 }
 
-const toCase = ({ a, b, why, ...attributes }: MatMulCase): OperatorCase<MatMulAttributes> => ({
-  inputs: [a, b],
+const toCase = ({ a, b, dtype, why, ...attributes }: MatMulCase): OperatorCase<MatMulAttributes> => ({
+  inputs: dtype ? [a, b].map((shape) => ({ shape, dtype })) : [a, b],
   attributes,
   ...(why === undefined ? {} : { why }),
 });
 
-/** Matrix product of the last two axes; earlier axes broadcast. Source: ONNX MatMul (opset 13), NumPy matmul. */
+/** Matrix product of the last two axes; earlier axes broadcast. Floats and integers. Source: ONNX MatMul (opset 13), NumPy matmul. */
 export const matMul: Operator<MatMulAttributes> = defineOperator<MatMulAttributes>({
   name: "MatMul",
   inputs: ["A", "B"],
@@ -162,10 +164,14 @@ export const matMul: Operator<MatMulAttributes> = defineOperator<MatMulAttribute
     const shape = broadcastShapes([a.batch, b.batch], "MatMul: batch axes");
     if (inputs[0]!.shape.length > 1) shape.push(a.rows);
     if (inputs[1]!.shape.length > 1) shape.push(b.cols);
-    return [{ dtype: "float32", shape }];
+    return [{ dtype: inputs[0]!.dtype, shape }];
   },
 
   reference([A, B], problem) {
+    const { dtype } = problem.outputs[0]!;
+    // Sums of narrow integers wrap; int64's must fit into a float64's 53 bits on the way and into 32 bits in the end.
+    const wraps = dtypes[dtype].kind === "int" && !isWide(dtype);
+    const wrapped = (value: number): number => storeValue(value, dtype, "MatMul");
     const { batch, batchSize, M, N, K, ...g } = matMulGeometry(problem);
     const a = A!.data; // [batch…, M, K]
     const b = B!.data; // [batch…, K, N]
@@ -186,6 +192,11 @@ export const matMul: Operator<MatMulAttributes> = defineOperator<MatMulAttribute
           const left = a[aBase + m * g.aRowStride + k * g.aColStride]!;
           let bIndex = bBase + k * g.bRowStride;
           for (let n = 0; n < N; n++) {
+            if (wraps) {
+              values[yBase + n] = wrapped(values[yBase + n]! + wrapped(Math.imul(left, b[bIndex]!)));
+              bIndex += g.bColStride;
+              continue;
+            }
             const product = left * b[bIndex]!;
             values[yBase + n]! += product;
             terms[yBase + n]! += Math.abs(product);
@@ -219,38 +230,45 @@ export const matMul: Operator<MatMulAttributes> = defineOperator<MatMulAttribute
     ];
   },
 
-  cases: [
-    { a: [1, 1], b: [1, 1] },
-    { a: [3, 5], b: [5, 7] },
-    { a: [16, 16], b: [16, 16] },
-    { a: [17, 33], b: [33, 18], why: "just past a tile" },
-    { a: [67, 129], b: [129, 65], why: "just past several tiles, odd and prime" },
-    { a: [64, 64], b: [64, 64] },
-    { a: [1, 300], b: [300, 10], why: "one row" },
-    { a: [4, 400], b: [400, 120], why: "LeNet at batch 4" },
-    { a: [300, 1], b: [1, 40], why: "outer product" },
-    { a: [2, 2000], b: [2000, 3], why: "long sums, few results: split-K" },
-    { a: [33, 17], b: [33, 18], transA: 1 },
-    { a: [17, 33], b: [18, 33], transB: 1 },
-    { a: [32, 16], b: [20, 32], transA: 1, transB: 1, why: "extents divisible by 4" },
-    { a: [33, 17], b: [18, 33], transA: 1, transB: 1 },
-    { a: [5], b: [5], why: "dot product: a scalar" },
-    { a: [5], b: [5, 7] },
-    { a: [3, 5], b: [5] },
-    { a: [5], b: [2, 5, 7] },
-    { a: [2, 3, 5], b: [5] },
-    { a: [2, 3, 17, 9], b: [2, 3, 9, 18] },
-    { a: [2, 3, 5], b: [5, 4], why: "B shared by the batch: one product of 6 rows" },
-    { a: [3, 5], b: [2, 5, 4], why: "A shared by the batch" },
-    { a: [2, 1, 3, 5], b: [1, 4, 5, 6], why: "both operands broadcast" },
-    { a: [2, 4, 1, 3, 5], b: [4, 3, 5, 6], why: "batch axes that only partly merge" },
-    { a: [2, 5, 3], b: [5, 4], transA: 1, why: "B shared, but A's rows do not line up" },
-    { a: [3, 4, 6], b: [3, 5, 6], transB: 1, why: "attention scores" },
-    { a: [3, 0], b: [0, 4], why: "empty sums are 0" },
-    { a: [3, 5], b: [5, 0], why: "no columns" },
-    { a: [0, 5], b: [5, 4], why: "no rows" },
-    { a: [0, 3, 5], b: [5, 4], why: "empty batch" },
-  ].map(toCase),
+  cases: (
+    [
+      { a: [1, 1], b: [1, 1] },
+      { a: [3, 5], b: [5, 7] },
+      { a: [16, 16], b: [16, 16] },
+      { a: [17, 33], b: [33, 18], why: "just past a tile" },
+      { a: [67, 129], b: [129, 65], why: "just past several tiles, odd and prime" },
+      { a: [64, 64], b: [64, 64] },
+      { a: [1, 300], b: [300, 10], why: "one row" },
+      { a: [4, 400], b: [400, 120], why: "LeNet at batch 4" },
+      { a: [300, 1], b: [1, 40], why: "outer product" },
+      { a: [2, 2000], b: [2000, 3], why: "long sums, few results: split-K" },
+      { a: [33, 17], b: [33, 18], transA: 1 },
+      { a: [17, 33], b: [18, 33], transB: 1 },
+      { a: [32, 16], b: [20, 32], transA: 1, transB: 1, why: "extents divisible by 4" },
+      { a: [33, 17], b: [18, 33], transA: 1, transB: 1 },
+      { a: [5], b: [5], why: "dot product: a scalar" },
+      { a: [5], b: [5, 7] },
+      { a: [3, 5], b: [5] },
+      { a: [5], b: [2, 5, 7] },
+      { a: [2, 3, 5], b: [5] },
+      { a: [2, 3, 17, 9], b: [2, 3, 9, 18] },
+      { a: [2, 3, 5], b: [5, 4], why: "B shared by the batch: one product of 6 rows" },
+      { a: [3, 5], b: [2, 5, 4], why: "A shared by the batch" },
+      { a: [2, 1, 3, 5], b: [1, 4, 5, 6], why: "both operands broadcast" },
+      { a: [2, 4, 1, 3, 5], b: [4, 3, 5, 6], why: "batch axes that only partly merge" },
+      { a: [2, 5, 3], b: [5, 4], transA: 1, why: "B shared, but A's rows do not line up" },
+      { a: [3, 4, 6], b: [3, 5, 6], transB: 1, why: "attention scores" },
+      { a: [3, 0], b: [0, 4], why: "empty sums are 0" },
+      { a: [3, 5], b: [5, 0], why: "no columns" },
+      { a: [0, 5], b: [5, 4], why: "no rows" },
+      { a: [0, 3, 5], b: [5, 4], why: "empty batch" },
+      { a: [2, 2, 2, 2, 3, 4], b: [2, 1, 2, 2, 4, 5], why: "six axes" },
+      { a: [3, 17], b: [17, 5], dtype: "int32" },
+      { a: [2, 4, 4], b: [4, 8], dtype: "uint32", why: "would be read in fours" },
+      { a: [5, 3], b: [5, 2], dtype: "int64", transA: 1 },
+      { a: [3, 16], b: [16, 8], dtype: "float16" },
+    ] satisfies MatMulCase[]
+  ).map(toCase),
 });
 
 /** A vector as the matrix it stands for; anything else unchanged. */

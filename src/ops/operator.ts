@@ -90,6 +90,8 @@ export interface Pointwise<A extends Attributes = Attributes> {
   /** WGSL function declarations the expression calls, each emitted once per kernel. */
   readonly helpers?: readonly string[];
   evaluate(args: readonly number[], attributes: A): number;
+  /** The result is one of the operands as it is: nothing has to be rounded to float16 or wrapped to a narrow integer. */
+  readonly selects?: boolean;
   /** Upper bound of the result's change when each argument moves by at most `errors[i]` (error propagation through fused chains). */
   propagate(args: readonly number[], errors: readonly number[], attributes: A): number;
   /** Upper bound of the absolute rounding error of one evaluation, given exact arguments; WGSL's accuracy table is the source. Default ε·|result|. */

@@ -2,10 +2,10 @@
 // and how errors pass through it; broadcasting, types, loops and costs are the same for all and derived here.
 
 import { broadcastShapes, broadcastStrides } from "../core/broadcast.ts";
-import { isFloat, type DType } from "../core/dtype.ts";
+import { dtypes, isFloat, isWide, storeValue, type DType } from "../core/dtype.ts";
 import { NeuriteError } from "../core/errors.ts";
 import { sizeOf, type Shape, type TensorType } from "../core/shape.ts";
-import { requireDType, requireInputs, requireSameDType } from "./check.ts";
+import { requireDType, requireInputs, requireSameDType, type Accepted } from "./check.ts";
 import {
   defineOperator,
   EPSILON,
@@ -23,14 +23,14 @@ export interface PointwiseDefinition<A extends Operator["attributes"]> extends P
   readonly name: string;
   readonly inputs: readonly string[];
   readonly attributes: A;
-  /** Element types it takes; all operands have the same one. Default float32 only. */
-  readonly accepts?: readonly DType[];
+  /** Element types it takes; all operands have the same one. Default "float". */
+  readonly accepts?: Accepted;
   /** Element type of the result. Default: that of the operands. */
   readonly result?: DType;
   /** Replaces the type rule that `accepts` and `result` describe. */
   readonly infer?: (inputs: readonly (TensorType | undefined)[], attributes: A) => TensorType;
-  /** `evaluate` for integer results, where that differs; wrapped to 32 bits afterwards. */
-  readonly evaluateInteger?: (args: readonly number[], attributes: A) => number;
+  /** `evaluate` for integer results, where that differs; wrapped to the type's bits, or range-checked, afterwards. */
+  readonly evaluateInteger?: (args: readonly number[], attributes: A, dtype: DType) => number;
   /** Floating-point operations an element. Default 1. */
   readonly flops?: number;
   readonly gradient?: NonNullable<Operator<A>["gradient"]>;
@@ -39,13 +39,13 @@ export interface PointwiseDefinition<A extends Operator["attributes"]> extends P
 
 /** The elementwise part as {@link definePointwise} stores it. */
 interface DefinedPointwise<A extends Operator["attributes"]> extends Pointwise<A> {
-  readonly evaluateInteger?: (args: readonly number[], attributes: A) => number;
+  readonly evaluateInteger?: (args: readonly number[], attributes: A, dtype: DType) => number;
 }
 
 /** Completes an elementwise operator: type inference, reference, bounds and costs. */
 /* @__NO_SIDE_EFFECTS__ */
 export function definePointwise<A extends Operator["attributes"]>(definition: PointwiseDefinition<A>): Operator<A> {
-  const { name, inputs: names, accepts = ["float32"], gradient, helpers, evaluateInteger } = definition;
+  const { name, inputs: names, accepts = "float", gradient, helpers, evaluateInteger, selects } = definition;
 
   const infer = (inputs: readonly (TensorType | undefined)[], attributes: A): TensorType => {
     if (definition.infer) return definition.infer(inputs, attributes);
@@ -64,6 +64,7 @@ export function definePointwise<A extends Operator["attributes"]>(definition: Po
     evaluate: (args, attributes) => definition.evaluate(args, attributes),
     propagate: (args, errors, attributes) => definition.propagate(args, errors, attributes),
     ...(helpers ? { helpers } : {}),
+    ...(selects ? { selects } : {}),
     ...(definition.rounding
       ? { rounding: (args, result, attributes) => definition.rounding!(args, result, attributes) }
       : {}),
@@ -126,17 +127,20 @@ export function eachBroadcast(
   }
 }
 
-/** One element of an elementwise operator; integer results wrap to 32 bits, as on the GPU. */
+/**
+ * One element of an elementwise operator. Integer results wrap, as on the GPU; those of 64-bit types, which are an error
+ * when they do not fit, and floats, which round, are left as they are until they are stored.
+ */
 export function evaluateElement<A extends Operator["attributes"]>(
   pointwise: Pointwise<A>,
   args: readonly number[],
   attributes: A,
   dtype: DType,
 ): number {
-  if (dtype === "float32" || dtype === "bool") return pointwise.evaluate(args, attributes);
+  if (dtypes[dtype].kind !== "int") return pointwise.evaluate(args, attributes);
   const { evaluateInteger } = pointwise as DefinedPointwise<A>;
-  const value = evaluateInteger ? evaluateInteger(args, attributes) : pointwise.evaluate(args, attributes);
-  return dtype === "int32" ? value | 0 : value >>> 0;
+  const value = evaluateInteger ? evaluateInteger(args, attributes, dtype) : pointwise.evaluate(args, attributes);
+  return isWide(dtype) ? Math.trunc(value) : storeValue(value, dtype, "");
 }
 
 /** Bound of the absolute rounding error of one evaluation with exact arguments; 0 for integers and booleans. */

@@ -1,9 +1,11 @@
 // Powers, apart from the other arithmetic because their gradient needs logarithms.
 
 import { mul, greater, sub } from "./binary.ts";
+import { dtypes, isFloat, isWide, type DType } from "../core/dtype.ts";
 import { sumTo } from "./expand.ts";
 import { EPSILON, type Operator } from "./operator.ts";
 import { binaryCases, definePointwise, type NoAttributes } from "./pointwise.ts";
+import { scalar } from "./scalar.ts";
 import { expUlps, log, logError } from "./unary.ts";
 import { where } from "./where.ts";
 
@@ -11,25 +13,58 @@ import { where } from "./where.ts";
 const POW_WGSL = `fn pow_signed(x: f32, y: f32) -> f32 {
   if (y == 2.0f) { return x * x; }
   if (y == 1.0f) { return x; }
-  if (y == 0.0f) { return 1.0f; }
-  if (x == 0.0f && y > 0.0f) { return 0.0f; }
+  if (y == 0.0f || x == 1.0f || (x == -1.0f && abs(y) >= 0x1p24f)) { return 1.0f; }
+  if (((bitcast<u32>(x) << 1u) > 0xff000000u) || ((bitcast<u32>(y) << 1u) > 0xff000000u)) { return x + y; }
+  if (x == 0.0f) { return bitcast<f32>(select(0x7f800000u, 0u, y > 0.0f)); }
   if (x >= 0.0f) { return pow(x, y); }
-  if (floor(y) != y) { return bitcast<f32>(bitcast<u32>(x) | 0x7fc00000u); } // NaN
+  if (floor(y) != y) {
+    if (bitcast<u32>(x) == 0xff800000u) { return pow(-x, y); } // -∞
+    return bitcast<f32>(bitcast<u32>(x) | 0x7fc00000u); // NaN
+  }
   let half = 0.5f * y;
   return select(-1.0f, 1.0f, floor(half) == half) * pow(-x, y);
 }`;
 
+/** WGSL of powers of integers, by squaring; products wrap. Below 0 the exponent leaves 0, but for bases of 1 and -1. */
+const integerPower = (type: "i32" | "u32"): string => `fn power_${type}(x: ${type}, y: ${type}) -> ${type} {
+  var exponent = ${type === "i32" ? "u32(abs(y))" : "y"};
+  var result = ${type}(1);
+  var factor = x;
+  while (exponent != 0u) {
+    if ((exponent & 1u) == 1u) { result *= factor; }
+    factor *= factor;
+    exponent >>= 1u;
+  }
+  ${type === "i32" ? "if (y < 0 && x != 1 && x != -1) { return 0; }" : ""}
+  return result;
+}`;
+
+function evaluateInteger([x, y]: readonly number[], dtype: DType): number {
+  if (isWide(dtype) || y! < 0) return Math.trunc(Math.pow(x!, y!));
+  let result = 1;
+  let factor = x!;
+  for (let exponent = y!; exponent > 0; exponent = Math.floor(exponent / 2)) {
+    if (exponent % 2 === 1) result = Math.imul(result, factor);
+    factor = Math.imul(factor, factor);
+  }
+  return result;
+}
+
 /**
- * Pow (ONNX): a to the power b, broadcast. float32. A negative base needs a whole exponent, else the result is NaN. The
+ * Pow (ONNX): a to the power b, broadcast. Any number type; integers wrap. A negative base needs a whole exponent, else the result is NaN. The
  * exponent's gradient is 0 where the base is not positive.
  */
 export const pow: Operator<NoAttributes> = definePointwise<NoAttributes>({
   name: "Pow",
   inputs: ["X", "Y"],
   attributes: {},
-  wgsl: ([a, b]) => `pow_signed(${a}, ${b})`,
-  helpers: [POW_WGSL],
-  evaluate: ([a, b]) => Math.pow(a!, b!),
+  accepts: "number",
+  wgsl: ([a, b], _, [type]) =>
+    isFloat(type!.dtype) ? `pow_signed(${a}, ${b})` : `power_${dtypes[type!.dtype].wgsl}(${a}, ${b})`,
+  helpers: [POW_WGSL, integerPower("i32"), integerPower("u32")],
+  // JavaScript has NaN for a power of ±1 by NaN or infinity, everybody else 1.
+  evaluate: ([a, b]) => (a === 1 || (a === -1 && Math.abs(b!) === Infinity) ? 1 : Math.pow(a!, b!)),
+  evaluateInteger: (args, _, dtype) => evaluateInteger(args, dtype),
   propagate: ([a, b], [ea, eb]) => propagate(a!, b!, ea!, eb!),
   // WGSL's pow is exp2(b · log2 a): log2's error and the product's grow with the exponent.
   rounding: ([a, b], result) => {
@@ -42,11 +77,11 @@ export const pow: Operator<NoAttributes> = definePointwise<NoAttributes>({
   },
   gradient: ({ build, inputs: [a, b], outputs: [y], outputGradients: [dy], wanted }) => {
     const base = () => {
-      const power = build.apply(pow, [a, build.apply(sub, [b, build.constant(1)])]);
+      const power = build.apply(pow, [a, build.apply(sub, [b, scalar(build, 1, dy!)])]);
       return sumTo(build, build.apply(mul, [dy, build.apply(mul, [b, power])]), a!.shape);
     };
     const exponent = () => {
-      const zero = build.constant(0);
+      const zero = scalar(build, 0, dy!);
       const slope = build.apply(where, [build.apply(greater, [a, zero]), build.apply(log, [a]), zero]);
       return sumTo(build, build.apply(mul, [dy, build.apply(mul, [y, slope])]), b!.shape);
     };
@@ -60,6 +95,19 @@ export const pow: Operator<NoAttributes> = definePointwise<NoAttributes>({
         { shape: [], low: 4, high: 6 },
       ],
       why: "large exponents",
+    },
+    {
+      inputs: [
+        { shape: [257], dtype: "int32", low: -9, high: 10 },
+        { shape: [257], dtype: "int32", low: -2, high: 12 },
+      ],
+      why: "wraps",
+    },
+    {
+      inputs: [
+        { shape: [64], dtype: "uint8" },
+        { shape: [64], dtype: "uint8", low: 0, high: 5 },
+      ],
     },
   ],
 });

@@ -1,8 +1,7 @@
 // What all reductions share: which axes go, what shape stays, and in which order elements meet their result.
 
-import { ShapeError } from "../core/errors.ts";
-import { formatShape, normalizeAxes, sizeOf, type Shape, type TensorType } from "../core/shape.ts";
-import { requireDType, requireInputs } from "./check.ts";
+import { normalizeAxes, sizeOf, type Shape, type TensorType } from "../core/shape.ts";
+import { requireDType, requireInputs, type Accepted } from "./check.ts";
 import type { OperatorCase } from "./operator.ts";
 import { eachBroadcast } from "./pointwise.ts";
 
@@ -34,23 +33,23 @@ export function reducedCount(shape: Shape, axes: readonly number[]): number {
   return axes.reduce((count, axis) => count * shape[axis]!, 1);
 }
 
-/** `infer` of a reduction. Throws {@link ShapeError} on an axis out of range and, unless `emptyAllowed`, on an empty extent. */
+/** `infer` of a reduction. Throws ShapeError on an axis out of range. */
 export function inferReduction(
   who: string,
   inputs: readonly (TensorType | undefined)[],
   attributes: ReduceAttributes,
-  emptyAllowed: boolean,
+  accepts: Accepted = "number",
 ): TensorType[] {
   const [data] = requireInputs(who, ["data"], inputs);
-  requireDType(who, "data", data!, ["float32"]);
-  const axes = reducedAxes(attributes, data!.shape.length, who);
-  if (!emptyAllowed && reducedCount(data!.shape, axes) === 0)
-    throw new ShapeError(
-      `${who}: ${formatShape(data!.shape)} is empty along axes [${axes.join(", ")}]: no value to give`,
-    );
-  const kept = keptShape(data!.shape, axes);
-  const shape = attributes.keepdims === 1 ? kept : kept.filter((_, axis) => !axes.includes(axis));
-  return [{ dtype: data!.dtype, shape }];
+  requireDType(who, "data", data!, accepts);
+  return [{ dtype: data!.dtype, shape: reducedShape(data!.shape, attributes, who) }];
+}
+
+/** Shape of the results. */
+export function reducedShape(shape: Shape, attributes: ReduceAttributes, who?: string): number[] {
+  const axes = reducedAxes(attributes, shape.length, who);
+  const kept = keptShape(shape, axes);
+  return attributes.keepdims === 1 ? kept : kept.filter((_, axis) => !axes.includes(axis));
 }
 
 /** Visits every element of `shape` with the place of the result it is reduced into. */
@@ -81,6 +80,12 @@ export const reduceCases: readonly OperatorCase<ReduceAttributes>[] = [
   { inputs: [[3, 4]], attributes: { axes: [], noop_with_empty_axes: 1 } },
   { inputs: [[2, 1, 3]], attributes: { axes: [1], keepdims: 0 } },
   { inputs: [[0, 3]], attributes: { axes: [1] }, why: "no result" },
+];
+
+/** Cases of reductions that take integers: rows by every strategy. */
+export const integerReduceCases: readonly OperatorCase<ReduceAttributes>[] = [
+  { inputs: [{ shape: [5, 64], dtype: "int32", low: -5, high: 6 }], attributes: { axes: [1] } },
+  { inputs: [{ shape: [7, 5], dtype: "uint32", low: 0, high: 3 }], attributes: { axes: [0] } },
 ];
 
 /** Number of elements each result is made of, at least 1. */

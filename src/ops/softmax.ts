@@ -70,7 +70,7 @@ function defineSoftmax(
     attributes: { axis: -1 },
     infer: (inputs, { axis }): TensorType[] => {
       const [input] = requireInputs(name, ["input"], inputs);
-      requireDType(name, "input", input!, ["float32"]);
+      requireDType(name, "input", input!, "float");
       normalizeAxis(axis, input!.shape.length, name);
       return [input!];
     },
@@ -103,10 +103,11 @@ const softmaxCases: readonly OperatorCase<SoftmaxAttributes>[] = [
   { inputs: [{ shape: [3, 33], low: -60, high: 60 }], why: "e^x would overflow" },
   { inputs: [{ shape: [2, 5], low: 1000, high: 1001 }], why: "only differences count" },
   { inputs: [[0, 3]] },
+  { inputs: [{ shape: [3, 7], dtype: "float16", low: -4, high: 4 }] },
 ];
 
 /**
- * Softmax (ONNX): e^(x - max) / Σ e^(x - max) along `axis` of input [..]. float32.
+ * Softmax (ONNX): e^(x - max) / Σ e^(x - max) along `axis` of input [..]. Float types.
  * Throws ShapeError on an axis out of range, so also on a scalar.
  */
 export const softmax = defineSoftmax("Softmax", {
@@ -125,7 +126,7 @@ export const softmax = defineSoftmax("Softmax", {
   },
 });
 
-/** LogSoftmax (ONNX): x - max - log Σ e^(x - max) along `axis` of input [..]. float32. Throws like {@link softmax}. */
+/** LogSoftmax (ONNX): x - max - log Σ e^(x - max) along `axis` of input [..]. Float types. Throws like {@link softmax}. */
 export const logSoftmax = defineSoftmax("LogSoftmax", {
   row: (x, row, { values, terms }) => {
     const { max, sum, sumUlps } = rowSums(x, row);

@@ -3,8 +3,9 @@
 import { ShapeError } from "../core/errors.ts";
 import { formatShape, sizeOf, stridesOf, type Shape } from "../core/shape.ts";
 import { requireInputs } from "./check.ts";
-import { defineOperator, type Operator } from "./operator.ts";
+import { defineOperator, type Builder, type Operand, type Operator } from "./operator.ts";
 import { unaryShapes } from "./pointwise.ts";
+import { reshapeTo } from "./reshape.ts";
 
 export type TransposeAttributes = {
   /** Axis i of the result is axis perm[i] of the input; [] reverses all axes. */
@@ -69,3 +70,16 @@ export const transpose: Operator<TransposeAttributes> = defineOperator<Transpose
     { inputs: [{ shape: [5, 7], dtype: "bool" }] },
   ],
 });
+
+/** Applies Transpose, or Reshape where no element moves: only extents of 1 change places. */
+export function permute(build: Builder, x: Operand, perm: readonly number[]): Operand {
+  const order = permutationOf(x.shape, perm);
+  const moving = order.filter((axis) => x.shape[axis] !== 1);
+  const stays = moving.every((axis, i) => i === 0 || axis > moving[i - 1]!);
+  if (!stays) return build.apply(transpose, [x], { perm: order });
+  return reshapeTo(
+    build,
+    x,
+    order.map((axis) => x.shape[axis]!),
+  );
+}

@@ -4,6 +4,7 @@ import { broadcastShapes } from "../core/broadcast.ts";
 import { requireDType, requireInputs, requireSameDType } from "./check.ts";
 import { sumTo } from "./expand.ts";
 import type { Operator } from "./operator.ts";
+import { scalar } from "./scalar.ts";
 import { definePointwise, exact, type NoAttributes } from "./pointwise.ts";
 
 const NAMES = ["condition", "X", "Y"];
@@ -29,9 +30,10 @@ export const where: Operator<NoAttributes> = definePointwise<NoAttributes>({
     if (doubt! > 0) return Math.abs(x! - y!) + Math.max(ex!, ey!);
     return condition === 0 ? ey! : ex!;
   },
+  selects: true,
   rounding: exact,
   gradient: ({ build, inputs: [condition, x, y], outputGradients: [gradient], wanted }) => {
-    const zero = build.constant(0);
+    const zero = scalar(build, 0, gradient!);
     return [
       undefined,
       wanted[1] ? sumTo(build, build.apply(where, [condition, gradient, zero]), x!.shape) : undefined,

@@ -1,5 +1,6 @@
-// A window sliding over padded spatial axes, as Conv and the pooling operators share it. Each axis is resolved on its own
-// (auto_pad, explicit pads, ceil_mode, the defaults of absent attributes), so a 1-D or 3-D caller needs nothing new here.
+// A window sliding over one to three padded spatial axes, as convolution and pooling share it. Each axis is resolved on its
+// own (auto_pad, explicit pads, ceil_mode, the defaults of absent attributes). What works with the result sees three axes
+// always: those that are not there have extent 1 and a window of one element, which changes no place in memory.
 
 import { ShapeError, UnsupportedError } from "../core/errors.ts";
 import { formatShape, type Shape } from "../core/shape.ts";
@@ -34,16 +35,12 @@ export interface PositionRange {
 
 const AUTO_PADS = ["NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"];
 
-/** Number of spatial axes of `shape` [N, C, …]; throws unless there are exactly two. */
+/** Throws unless `shape` is [N, C, …] with one to three spatial axes. */
 export function checkSpatialRank(shape: Shape, who: string): void {
   const spatial = shape.length - 2;
-  if (spatial === 2) return;
-  if (spatial === 1 || spatial === 3)
-    throw new UnsupportedError(
-      `${who}: X is ${formatShape(shape)}: ${spatial}-D windows are not supported yet, only [N, C, H, W]` +
-        (spatial === 1 ? "; Reshape X to [N, C, 1, L]" : ""),
-    );
-  throw new ShapeError(`${who}: X must be [N, C, H, W], got ${formatShape(shape)}`);
+  if (spatial > 3)
+    throw new UnsupportedError(`${who}: X is ${formatShape(shape)}: windows over more than 3 axes are not supported`);
+  if (spatial < 1) throw new ShapeError(`${who}: X must be [N, C, …] with spatial axes, got ${formatShape(shape)}`);
 }
 
 /** A list attribute with one value a spatial axis; `[]` gives `fallback` everywhere. */
@@ -127,4 +124,35 @@ export function positionsInside(offset: number, stride: number, extent: number, 
   const first = Math.max(0, Math.ceil(-offset / stride));
   const end = Math.min(out, Math.floor((extent - 1 - offset) / stride) + 1);
   return { first, end: Math.max(first, end) };
+}
+
+/** The axis that is not there. */
+const ABSENT: WindowAxis = { extent: 1, kernel: 1, stride: 1, dilation: 1, padBegin: 0, padEnd: 0, out: 1 };
+
+/** `axes` as depth, height and width, absent ones first. */
+export function threeAxes(
+  axes: readonly WindowAxis[],
+): readonly [depth: WindowAxis, height: WindowAxis, width: WindowAxis] {
+  const [first, second, third] = [ABSENT, ABSENT, ...axes].slice(-3);
+  return [first!, second!, third!];
+}
+
+/** Whether a window of one element moves over an axis element by element, so that the axis is the same before and after. */
+function isPlain({ extent, kernel, stride, padBegin, out }: WindowAxis): boolean {
+  return kernel === 1 && stride === 1 && padBegin === 0 && out === extent;
+}
+
+/**
+ * The same window with neighbouring axes that it does not see as axes (one element, moving by one) made one: their elements
+ * lie in one row, and a 1×1 convolution is a convolution of one long row.
+ */
+export function mergePlainAxes(axes: readonly WindowAxis[]): WindowAxis[] {
+  const merged: WindowAxis[] = [];
+  for (const axis of axes) {
+    const last = merged.at(-1);
+    if (last && isPlain(last) && isPlain(axis))
+      merged[merged.length - 1] = { ...axis, extent: last.extent * axis.extent, out: last.out * axis.out };
+    else merged.push(axis);
+  }
+  return merged;
 }

@@ -1,6 +1,6 @@
 // What carries a plan out. There are two: gpu/ and cpu/ (the float64 reference); engine, trainer and verify see only this.
 
-import { dtypes, type TypedArray } from "../core/dtype.ts";
+import { dtypes, storeValues, type TypedArray } from "../core/dtype.ts";
 import { DTypeError, ShapeError, UsageError } from "../core/errors.ts";
 import { formatShape, sizeOf } from "../core/shape.ts";
 import type { TensorData } from "../core/tensorData.ts";
@@ -102,9 +102,7 @@ function toStored(data: TypedArray | readonly number[], dtype: TensorData["dtype
       );
     return data;
   }
-  const array = dtypes[dtype].create(data.length);
-  array.set(data);
-  return array;
+  return storeValues(data, dtype, `run: input "${name}"`);
 }
 
 /** Names of the outputs to read. Throws {@link UsageError} on one the plan does not have. */

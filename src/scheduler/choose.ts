@@ -29,7 +29,12 @@ export interface AdapterTraits {
   readonly saturatingInvocations: number;
   /** … and workgroups: each runs on one core. */
   readonly saturatingWorkgroups: number;
+  /** Cost of compiling a kernel, ns a character of WGSL. */
+  readonly compileNsPerCharacter: number;
 }
+
+/** Runs that a kernel's compilation is spread over: who loads a model to run it once should not wait for its kernels most. */
+const AMORTIZED_RUNS = 100;
 
 /**
  * A CPU that emulates a GPU on two cores. Fitted to matrix products by SwiftShader, where a multiply-add costs
@@ -43,6 +48,7 @@ export const SOFTWARE_TRAITS: AdapterTraits = {
   invocationNs: 20,
   saturatingInvocations: 16,
   saturatingWorkgroups: 2,
+  compileNsPerCharacter: 40_000,
 };
 
 /** A mid-range discrete GPU. */
@@ -54,6 +60,7 @@ export const HARDWARE_TRAITS: AdapterTraits = {
   invocationNs: 0.0001,
   saturatingInvocations: 16384,
   saturatingWorkgroups: 32,
+  compileNsPerCharacter: 1000,
 };
 
 export interface Candidate {
@@ -68,6 +75,8 @@ export interface ChoiceContext {
   readonly traits: AdapterTraits;
   /** Strategy forced for this node or operator, if any. */
   readonly forced: string | undefined;
+  /** The plan has a kernel of this text already: it is not compiled again. */
+  readonly isKnown: (wgsl: string) => boolean;
 }
 
 /** The cheapest supported strategy. Throws with every strategy's reason when none fits, or when the forced one can't. */
@@ -75,7 +84,7 @@ export function chooseStrategy(
   operator: Operator,
   problem: KernelProblem,
   strategies: readonly AnyStrategy[],
-  { limits, traits, forced }: ChoiceContext,
+  { limits, traits, forced, isKnown }: ChoiceContext,
 ): Candidate {
   const considered = forced === undefined ? strategies : strategies.filter(({ name }) => name === forced);
   if (considered.length === 0)
@@ -92,7 +101,9 @@ export function chooseStrategy(
         continue;
       }
       const kernel = assemble(operator, strategy, problem, params);
-      const estimatedMs = estimateMs(operator, strategy, problem, params, kernel, traits);
+      const compileNs = isKnown(kernel.wgsl) ? 0 : kernel.wgsl.length * traits.compileNsPerCharacter;
+      const runMs = estimateMs(operator, strategy, problem, params, kernel, traits);
+      const estimatedMs = runMs + (compileNs * 1e-6) / AMORTIZED_RUNS;
       if (!best || estimatedMs < best.estimatedMs) best = { strategy, params, kernel, estimatedMs };
     }
   if (best) return best;

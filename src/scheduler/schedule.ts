@@ -8,7 +8,7 @@ import type { TensorData } from "../core/tensorData.ts";
 import type { Graph, Node, Value } from "../graph/graph.ts";
 import { fuse, isLiteral, type FuseOptions, type Group } from "../graph/passes/fuse.ts";
 import type { Variable } from "../graph/variable.ts";
-import { minimumBytes, type Operator } from "../ops/operator.ts";
+import { minimumBytes, type Operator, type Problem } from "../ops/operator.ts";
 import type { AnyStrategy, KernelLimits } from "../../shaders/strategy.ts";
 import { chooseStrategy, type AdapterTraits } from "./choose.ts";
 import { lower, type LoweredGroup } from "./lower.ts";
@@ -38,7 +38,8 @@ export interface Compiled {
 export interface ScheduleOptions {
   readonly limits: KernelLimits;
   readonly traits: AdapterTraits;
-  loadStrategies(operatorName: string): Promise<readonly AnyStrategy[]>;
+  /** The strategies of an operator that may run one of these problems. */
+  loadStrategies(operatorName: string, problems: readonly Problem[]): Promise<readonly AnyStrategy[]>;
   /** Strategies by name, for an operator (`MatMul`) or one node (`0/Conv`). The node's wins. */
   readonly strategies?: Readonly<Record<string, string>> | undefined;
   readonly fusion?: Pick<FuseOptions, "pointwise" | "epilogue"> | undefined;
@@ -51,9 +52,15 @@ export async function schedule(graph: Graph, options: ScheduleOptions): Promise<
   const maxBindings = options.limits.maxStorageBuffersPerShaderStage;
   const prepare = async (inPlace: boolean): Promise<Scheduler> => {
     const groups = fuse(graph, { maxBindings, inPlace, ...options.fusion });
-    const names = new Set(groups.map(({ anchor }) => anchor?.operator.name ?? "Pointwise"));
+    const problems = new Map<string, Problem[]>();
+    for (const { anchor } of groups) {
+      const name = anchor?.operator.name ?? "Pointwise";
+      problems.set(name, [...(problems.get(name) ?? []), ...(anchor ? [anchor] : [])]);
+    }
     const families = new Map(
-      await Promise.all([...names].map(async (name) => [name, await options.loadStrategies(name)] as const)),
+      await Promise.all(
+        [...problems].map(async ([name, own]) => [name, await options.loadStrategies(name, own)] as const),
+      ),
     );
     return new Scheduler(graph, groups, families, options);
   };
@@ -327,7 +334,12 @@ class Scheduler {
     const { limits, traits } = this.options;
     this.checkSizes(group, name);
     const strategies = this.families.get(operator.name)!;
-    const { strategy, params, kernel } = chooseStrategy(operator, problem, strategies, { limits, traits, forced });
+    const { strategy, params, kernel } = chooseStrategy(operator, problem, strategies, {
+      limits,
+      traits,
+      forced,
+      isKnown: (wgsl) => this.kernelIds.has(wgsl),
+    });
     const bindings = kernel.operands.map(({ kind, index }) => {
       const value =
         kind === "input"

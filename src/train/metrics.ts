@@ -7,7 +7,7 @@ import { tensorData } from "../core/tensorData.ts";
 import { where } from "../graph/functional.ts";
 import { apply, type Tensor } from "../graph/tensor.ts";
 import { equal } from "../ops/binary.ts";
-import { cast } from "../ops/unary.ts";
+import { cast } from "../ops/cast.ts";
 
 /** prediction [N, …], target [N, …] to a float32 scalar: the sum of the metric over the N examples. */
 export type Metric = (prediction: Tensor, target: Tensor) => Tensor;

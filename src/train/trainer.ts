@@ -10,11 +10,11 @@ import { Graph } from "../graph/graph.ts";
 import { Tensor } from "../graph/tensor.ts";
 import { Variable } from "../graph/variable.ts";
 import type { Plan } from "../scheduler/plan.ts";
+import type { Compiler } from "../runtime/compiler.ts";
 import type { Inputs, Outputs } from "../runtime/executor.ts";
 import type { Model, VerifyOptions } from "../runtime/model.ts";
 import type { ProfileReport } from "../runtime/profile.ts";
 import type { VerifyReport } from "../runtime/verify.ts";
-import type { Engine } from "../engine.ts";
 import type { Module } from "../nn/module.ts";
 import { markTraining, RANDOM_KEY } from "../nn/tracing.ts";
 import { cutIntoBatches, epochOrder, type Batch, type Dataset } from "./dataset.ts";
@@ -159,7 +159,7 @@ export class Trainer implements Disposable {
   private disposed = false;
 
   constructor(
-    private readonly engine: Engine,
+    private readonly engine: Compiler,
     private readonly net: Module,
     { loss, optimizer, seed = 0, metrics = loss.metrics ?? {} }: TrainerOptions,
   ) {

@@ -6,7 +6,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { dtypes } from "../../src/core/dtype.ts";
 import { sizeOf } from "../../src/core/shape.ts";
 import type { TensorData } from "../../src/core/tensorData.ts";
-import { createEngine, type CompileOptions, type Engine } from "../../src/engine.ts";
+import { createEngine, type Engine } from "../../src/engine.ts";
+import type { CompileOptions } from "../../src/runtime/compiler.ts";
 import type { Plan } from "../../src/scheduler/plan.ts";
 import { evaluateGraph, randomGraph } from "../harness/randomGraph.ts";
 

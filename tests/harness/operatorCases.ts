@@ -1,7 +1,7 @@
 // From an operator's declared case to something that runs: the problem, seeded values for its inputs, and what every
 // element of the result may be. Pointwise programs are judged by propagating errors through their instructions.
 
-import { dtypes, isFloat, type DType } from "../../src/core/dtype.ts";
+import { dtypes, isFloat, storeValue, type DType } from "../../src/core/dtype.ts";
 import { Random } from "../../src/core/random.ts";
 import { formatShape, sizeOf, type Shape } from "../../src/core/shape.ts";
 import type { TensorData } from "../../src/core/tensorData.ts";
@@ -21,8 +21,16 @@ export interface PreparedCase {
 /** Values where a case does not say: floats in [-1, 1), small integers, both truth values. */
 const ranges: Readonly<Record<DType, readonly [low: number, high: number]>> = {
   float32: [-1, 1],
+  float16: [-1, 1],
+  float64: [-1, 1],
+  int8: [-100, 100],
+  uint8: [0, 200],
+  int16: [-100, 100],
+  uint16: [0, 200],
   int32: [-100, 100],
   uint32: [0, 200],
+  int64: [-100, 100],
+  uint64: [0, 200],
   bool: [0, 2],
 };
 
@@ -34,7 +42,7 @@ export function randomTensor(input: CaseInput, seed: number): TensorData {
   const data = dtypes[dtype].create(sizeOf(shape));
   for (let i = 0; i < data.length; i++) {
     const value = first + random.uniform() * (end - first);
-    data[i] = isFloat(dtype) ? value : Math.floor(value);
+    data[i] = storeValue(isFloat(dtype) ? value : Math.floor(value), dtype, "randomTensor");
   }
   return { dtype, shape: [...shape], data };
 }
@@ -94,7 +102,11 @@ export function evaluateProgram(program: PointwiseProgram, inputs: readonly Prop
       case "result":
         return { ...results[register.index]!, shape: program.instructions[register.index]!.type.shape };
       case "literal":
-        return { values: Float64Array.of(Math.fround(register.value)), errors: new Float64Array(1), shape: [] };
+        return {
+          values: Float64Array.of(storeValue(register.value, register.dtype, "literal")),
+          errors: new Float64Array(1),
+          shape: [],
+        };
     }
   };
   for (const { operator, attributes, args, type } of program.instructions) {

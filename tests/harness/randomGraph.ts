@@ -8,13 +8,16 @@ import { tensorData } from "../../src/core/tensorData.ts";
 import { Graph, type Value } from "../../src/graph/graph.ts";
 import { Variable } from "../../src/graph/variable.ts";
 import { evaluateReference } from "../../src/ops/evaluate.ts";
-import { add, greater, max, mul, sub } from "../../src/ops/binary.ts";
+import { add, greater, mul, sub } from "../../src/ops/binary.ts";
+import { max } from "../../src/ops/extrema.ts";
 import { matMul } from "../../src/ops/matmul.ts";
 import { reduceMax, reduceMean, reduceSum } from "../../src/ops/reduce.ts";
 import { reshape } from "../../src/ops/reshape.ts";
 import { softmax } from "../../src/ops/softmax.ts";
 import { transpose } from "../../src/ops/transpose.ts";
-import { abs, neg, relu, sigmoid, tanh } from "../../src/ops/unary.ts";
+import { abs } from "../../src/ops/magnitude.ts";
+import { neg, relu } from "../../src/ops/unary.ts";
+import { sigmoid, tanh } from "../../src/ops/sigmoid.ts";
 import { where } from "../../src/ops/where.ts";
 
 export interface RandomGraph {

@@ -23,6 +23,10 @@ export interface ServeOptions {
   readonly root?: string;
   /** Texts by path, e.g. `{ "/": "<!doctype html>…", "/worker.js": "…" }`; they come before files of the folder. */
   readonly pages?: Readonly<Record<string, string>>;
+  /** Single files by path. */
+  readonly files?: Readonly<Record<string, string>>;
+  /** Further folders by the path they are served under, which ends with a slash. */
+  readonly folders?: Readonly<Record<string, string>>;
 }
 
 /** A running server. */
@@ -33,12 +37,18 @@ export interface StaticServer extends AsyncDisposable {
 }
 
 /** Starts a server on a free port of localhost. */
-export async function serve({ root, pages = {} }: ServeOptions): Promise<StaticServer> {
+export async function serve({ root, pages = {}, files = {}, folders = {} }: ServeOptions): Promise<StaticServer> {
   const find = async (pathname: string): Promise<string | Buffer | undefined> => {
     const page = pages[pathname];
-    if (page !== undefined || root === undefined) return page;
-    const file = path.join(root, pathname.endsWith("/") ? `${pathname}index.html` : pathname);
-    if (path.relative(root, file).startsWith("..")) return undefined;
+    if (page !== undefined) return page;
+    const single = files[pathname];
+    if (single !== undefined) return readFile(single).catch(() => undefined);
+    const prefix = Object.keys(folders).find((candidate) => pathname.startsWith(candidate));
+    const folder = prefix === undefined ? root : folders[prefix];
+    if (folder === undefined) return undefined;
+    const rest = prefix === undefined ? pathname : pathname.slice(prefix.length);
+    const file = path.join(folder, rest.endsWith("/") ? `${rest}index.html` : rest);
+    if (path.relative(folder, file).startsWith("..")) return undefined;
     return readFile(file).catch(() => undefined);
   };
   const server = createServer((request, response) => {

@@ -1,6 +1,6 @@
 // Values for the cases of operators: the same on every machine and in every run, and all of them float32.
 
-import { dtypes, type DType } from "../../src/core/dtype.ts";
+import { dtypes, isFloat, storeValue, type DType } from "../../src/core/dtype.ts";
 import { Random } from "../../src/core/random.ts";
 import { sizeOf, type Shape, type TensorType } from "../../src/core/shape.ts";
 import type { TensorData } from "../../src/core/tensorData.ts";
@@ -23,8 +23,16 @@ interface CaseRange {
 
 const DEFAULT_RANGES: Readonly<Record<DType, readonly [number, number]>> = {
   float32: [-1, 1],
+  float16: [-1, 1],
+  float64: [-1, 1],
+  int8: [-8, 8],
+  uint8: [0, 16],
+  int16: [-8, 8],
+  uint16: [0, 16],
   int32: [-8, 8],
   uint32: [0, 16],
+  int64: [-8, 8],
+  uint64: [0, 16],
   bool: [0, 2],
 };
 
@@ -81,9 +89,9 @@ export function caseData<A extends Attributes>(
   const pools = distinct ? distinctPools(ranges, seed) : undefined;
   const inputs = ranges.map((range, i) => {
     if (!range) return undefined;
-    const draw = pools && range.dtype === "float32" ? pools.get(poolKey(range))! : uniformDraw(range, seed, i);
+    const draw = pools && isFloat(range.dtype) ? pools.get(poolKey(range))! : uniformDraw(range, seed, i);
     const data = dtypes[range.dtype].create(sizeOf(range.shape));
-    for (let at = 0; at < data.length; at++) data[at] = draw();
+    for (let at = 0; at < data.length; at++) data[at] = storeValue(draw(), range.dtype, operator.name);
     return { dtype: range.dtype, shape: range.shape, data };
   });
   const shapes = problem.inputs.map((type) => (type ? `[${type.shape.join(", ")}]` : "absent")).join(", ");
@@ -96,7 +104,7 @@ function uniformDraw({ dtype, low, high }: CaseRange, seed: number, stream: numb
   const random = new Random(seed, stream);
   // Scaling may round up to `high`, which is outside.
   const float = (): number => Math.min(low + (high - low) * random.uniform(), high - (high - low) * 2 ** -23);
-  return dtype === "float32" ? float : () => low + random.integer(high - low);
+  return isFloat(dtype) ? float : () => low + random.integer(high - low);
 }
 
 const poolKey = ({ low, high }: CaseRange): string => `${low} ${high}`;
@@ -105,7 +113,7 @@ const poolKey = ({ low, high }: CaseRange): string => `${low} ${high}`;
 function distinctPools(ranges: readonly (CaseRange | undefined)[], seed: number): Map<string, () => number> {
   const counts = new Map<string, { low: number; high: number; count: number }>();
   for (const range of ranges) {
-    if (range?.dtype !== "float32") continue;
+    if (!range || !isFloat(range.dtype)) continue;
     const { low, high } = range;
     const count = counts.get(poolKey(range))?.count ?? 0;
     counts.set(poolKey(range), { low, high, count: count + sizeOf(range.shape) });

@@ -13,6 +13,7 @@ import {
   reduceSum,
   relu,
   softmax,
+  standardization,
   transpose,
 } from "../../src/ops/index.ts";
 import { tensorData } from "../../src/core/tensorData.ts";
@@ -81,6 +82,8 @@ const many: readonly (readonly [Operator, string, Parameters, readonly CaseInput
   [reduceSum, "workgroupTree", { workgroup: 2 }, [[65_539, 3]], { axes: [1] }],
   [softmax, "naive", { workgroup: 1 }, [[65_539, 3]], {}],
   [softmax, "workgroup", { workgroup: 2 }, [[65_539, 3]], {}],
+  [standardization, "naive", { workgroup: 1 }, [[65_539, 3]], { epsilon: 0.1 }],
+  [standardization, "workgroup", { workgroup: 2 }, [[65_539, 3]], { epsilon: 0.1 }],
   [transpose, "naive", { workgroup: 1 }, [[65_539, 2]], {}],
   [transpose, "tiled", { tile: 2 }, [[65_539, 2, 2]], { perm: [0, 2, 1] }],
   [maxPool, "naive", { workgroup: 1 }, [[1, 2, 512, 260]], window],

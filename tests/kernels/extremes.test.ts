@@ -3,7 +3,17 @@
 
 import { afterAll, expect, test } from "vitest";
 import { tensorData, type TensorData } from "../../src/core/tensorData.ts";
-import { logSoftmax, reduceMax, reduceMean, reduceSum, softmax } from "../../src/ops/index.ts";
+import {
+  logSoftmax,
+  reduceL1,
+  reduceMax,
+  reduceMean,
+  reduceMin,
+  reduceProd,
+  reduceSum,
+  reduceSumSquare,
+  softmax,
+} from "../../src/ops/index.ts";
 import type { Attributes, Operator } from "../../src/ops/operator.ts";
 import { loadStrategies } from "../../shaders/index.ts";
 import { acceptedParameters, failuresOf, type Check } from "../harness/kernelChecks.ts";
@@ -34,7 +44,7 @@ async function failures(
   return failuresOf(gpu, checks);
 }
 
-const reductions = [reduceSum, reduceMean, reduceMax] as const;
+const reductions = [reduceSum, reduceMean, reduceL1, reduceSumSquare, reduceMax, reduceMin] as const;
 
 test.each(reductions)("$name takes rows of whole vectors by every strategy", async (operator) => {
   const used = new Set<string>();
@@ -75,6 +85,26 @@ test.each([
   expect(await failures(reduceMax, row, { axes: [1] })).toEqual([]);
   expect(await failures(reduceMax, row, { axes: [0] })).toEqual([]);
   expect(await failures(reduceMax, row, {})).toEqual([]);
+  expect(await failures(reduceMin, row, { axes: [1] })).toEqual([]);
+});
+
+test.each([reduceSum, reduceProd, reduceMax, reduceMin, reduceL1, reduceSumSquare])(
+  "$name of nothing is its neutral element",
+  async (operator) => {
+    for (const [shape, axes] of [
+      [[3, 0], [1]],
+      [[0], []],
+      [
+        [0, 2, 0],
+        [0, 2],
+      ],
+    ] as const)
+      expect(await failures(operator, tensorData([], shape), { axes })).toEqual([]);
+  },
+);
+
+test("ReduceMean of nothing is NaN", async () => {
+  expect(await failures(reduceMean, tensorData([], [2, 0]), { axes: [1] })).toEqual([]);
 });
 
 test.each([softmax, logSoftmax])("$name of long, masked and far-apart rows", async (operator) => {
@@ -105,3 +135,23 @@ test.each([softmax, logSoftmax])("$name of elements masked by minus infinity", a
   );
   expect(await failuresOf(gpu, checks)).toEqual([]);
 });
+
+test.each([softmax, logSoftmax])(
+  "$name of a row with NaN, with infinity or of nothing but minus infinity",
+  async (operator) => {
+    const rows = tensorData(
+      [1, NaN, 2, -1, Infinity, 3, -Infinity, -Infinity, -Infinity, NaN, -Infinity, Infinity, 1, 2, 3],
+      [5, 3],
+    );
+    const { problem, inputs, expected } = prepareProblem(operator, [rows], {});
+    const { values } = expected[0]!;
+    expect(values.every((value, i) => Number.isNaN(value) === i < 12)).toBe(true);
+    const bounded = { values, errors: new Float64Array(values.length).fill(1e-5) };
+    const checks = (await loadStrategies(operator.name)).flatMap((strategy) =>
+      acceptedParameters(strategy, problem, gpu.limits).map((params): Check => {
+        return { what: "odd rows", expected: [bounded], task: { operator, strategy, params, problem, inputs } };
+      }),
+    );
+    expect(await failuresOf(gpu, checks)).toEqual([]);
+  },
+);

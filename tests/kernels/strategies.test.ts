@@ -199,9 +199,12 @@ function hasEpilogue(operator: Operator): boolean {
   return operator.outputs.length === 1;
 }
 
-/** True if some case of the operator comes to the strategy. */
+/** True if some case of the operator with a float32 result comes to the strategy. */
 function isReached(strategy: AnyStrategy, operator: Operator, limits: KernelLimits): boolean {
-  return casesOf(operator).some(({ problem }) => acceptedParameters(strategy, problem, limits).length > 0);
+  return casesOf(operator).some(
+    ({ problem }) =>
+      problem.outputs[0]!.dtype === "float32" && acceptedParameters(strategy, problem, limits).length > 0,
+  );
 }
 
 /** Cases of an operator with something fused behind it: Relu, and the sum with a stretched residual, then Relu. */

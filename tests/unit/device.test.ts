@@ -388,7 +388,7 @@ describe("errors", () => {
 
 describe("timers", () => {
   test("compute passes take some nanoseconds each", async ({ skip }) => {
-    const timer = gpu.createTimer(3);
+    const timer = await gpu.createTimer(3);
     if (timer === undefined) return skip("no timestamp-query");
     const wgsl = `@group(0) @binding(0) var<storage, read_write> x: array<f32>;
       @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) {
@@ -416,7 +416,7 @@ describe("timers", () => {
   });
 
   test("more passes than one query set holds", async ({ skip }) => {
-    const timer = gpu.createTimer(3000);
+    const timer = await gpu.createTimer(3000);
     if (timer === undefined) return skip("no timestamp-query");
     gpu.submit("timed", (encoder) => {
       for (const i of [0, 2047, 2048, 2999]) encoder.beginComputePass({ timestampWrites: timer.passWrites(i) }).end();
@@ -429,7 +429,7 @@ describe("timers", () => {
   test("a device without timestamp-query has no timer", async () => {
     const device = await (await findNodeAdapter(quiet)).adapter.requestDevice();
     using plain = await acquireGpu({ device });
-    expect(plain.createTimer(1)).toBeUndefined();
+    expect(await plain.createTimer(1)).toBeUndefined();
     device.destroy();
   });
 });
@@ -437,7 +437,7 @@ describe("timers", () => {
 describe("leaving", () => {
   test("dispose frees all, twice does nothing, and later calls say so", async () => {
     const short = await acquireGpu(quiet);
-    short.createTimer(4);
+    await short.createTimer(4);
     const buffer = short.createBuffer(1024, "storage", "x");
     await short.read([{ buffer, sizeBytes: 1024 }]);
     short.dispose();

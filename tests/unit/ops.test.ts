@@ -3,6 +3,7 @@
 
 import { describe, expect, test } from "vitest";
 import { broadcastAxes, broadcastShapes, broadcastStrides } from "../../src/core/broadcast.ts";
+import { roundToHalf } from "../../src/core/dtype.ts";
 import { DTypeError, NeuriteError, ShapeError, UsageError } from "../../src/core/errors.ts";
 import { philox, Random, wordToUniform } from "../../src/core/random.ts";
 import {
@@ -277,14 +278,8 @@ describe("refusals", () => {
     refuse(operators.add, [float(2, 3), float(4)], {}, ShapeError, /Add: shapes \[2, 3\] and \[4\]/);
     refuse(operators.add, [float(2)], {}, ShapeError, /Add: expected 2 inputs \(A, B\), got 1: float32 \[2\]/);
     refuse(operators.add, [float(2), int(2)], {}, DTypeError, /Add: .*float32 \[2\], int32 \[2\]/);
-    refuse(
-      operators.add,
-      [bool(2), bool(2)],
-      {},
-      DTypeError,
-      /Add: A must be float32 or int32 or uint32, got bool \[2\]/,
-    );
-    refuse(operators.relu, [int(2)], {}, DTypeError, /Relu: X must be float32, got int32/);
+    refuse(operators.add, [bool(2), bool(2)], {}, DTypeError, /Add: A must be of a number type, got bool \[2\]/);
+    refuse(operators.exp, [int(2)], {}, DTypeError, /Exp: input must be of a float type, got int32/);
     refuse(operators.not, [float()], {}, DTypeError, /Not/);
     refuse(operators.where, [float(2), float(2), float(2)], {}, DTypeError, /Where: condition must be bool/);
     refuse(operators.where, [bool(2), float(2), undefined], {}, ShapeError, /Where: expected 3 inputs/);
@@ -293,17 +288,9 @@ describe("refusals", () => {
   });
 
   test("wrong attributes", () => {
-    refuse(operators.cast, [float(2)], { to: "float64" }, DTypeError, /Cast: to must be one of/);
+    refuse(operators.cast, [float(2)], { to: "bfloat16" }, DTypeError, /Cast: to must be one of/);
     refuse(operators.expand, [float(2, 3)], { shape: [4] }, ShapeError, /Expand: shapes \[2, 3\] and \[4\]/);
     refuse(operators.reduceSum, [float(2, 3)], { axes: [2] }, ShapeError, /ReduceSum: axis 2/);
-    refuse(
-      operators.reduceMean,
-      [float(2, 0)],
-      { axes: [1] },
-      ShapeError,
-      /ReduceMean: \[2, 0\] is empty along axes \[1\]/,
-    );
-    refuse(operators.reduceMax, [float(0)], {}, ShapeError, /ReduceMax/);
     refuse(operators.softmax, [float()], {}, ShapeError, /Softmax: axis -1/);
     refuse(operators.transpose, [float(2, 3)], { perm: [0, 0] }, ShapeError, /Transpose: perm \[0, 0\]/);
     refuse(operators.transpose, [float(2, 3)], { perm: [0] }, ShapeError, /Transpose/);
@@ -323,7 +310,7 @@ describe("refusals", () => {
   test("wrong losses", () => {
     const loss = operators.softmaxCrossEntropyLoss;
     refuse(loss, [float(2, 3), int(3)], {}, ShapeError, /scores \[2, 3\] and labels \[3\]/);
-    refuse(loss, [float(2, 3), float(2)], {}, DTypeError, /labels must be int32 or uint32/);
+    refuse(loss, [float(2, 3), float(2)], {}, DTypeError, /labels must be of an? integer type/);
     refuse(loss, [float(2, 3), int(2), float(2)], {}, ShapeError, /weights must be \[3\]/);
     refuse(loss, [float(2, 3), int(2)], { reduction: "max" }, UsageError, /mean, sum, none/);
   });
@@ -403,7 +390,8 @@ describe("error bounds", () => {
         const [result] = evaluateReference(operator, moved, problem);
         result!.values.forEach((value, at) => {
           checked++;
-          const [error, allowed] = [Math.abs(value - promise.values[at]!), promise.errors[at]!];
+          const stored = dtype === "float16" ? roundToHalf(value) : value;
+          const [error, allowed] = [Math.abs(stored - promise.values[at]!), promise.errors[at]!];
           if (Number.isFinite(allowed) && !(error <= allowed * (1 + 1e-9)))
             expect.fail(`case ${index}, element ${at}: moved by ${error}, allowed ${allowed}`);
         });

@@ -6,20 +6,17 @@ import { describe, expect, it } from "vitest";
 import { DTypeError, ShapeError, UnsupportedError } from "../../src/core/errors.ts";
 import { Random } from "../../src/core/random.ts";
 import { sizeOf, stridesOf, type Shape, type TensorType } from "../../src/core/shape.ts";
-import { conv, convGeometry, convTranspose, convTransposeGeometry, convWeightGradient } from "../../src/ops/conv.ts";
-import type { ConvGeometry } from "../../src/ops/conv.ts";
+import { conv, convTranspose, convWeightGradient } from "../../src/ops/conv.ts";
+import { convGeometry, convTransposeGeometry } from "../../src/ops/convGeometry.ts";
+import type { ConvGeometry } from "../../src/ops/convGeometry.ts";
 import { gemm } from "../../src/ops/gemm.ts";
 import { matMul, matMulGeometry } from "../../src/ops/matmul.ts";
 import type { Attributes, Operator, OperatorCase } from "../../src/ops/operator.ts";
-import {
-  averagePool,
-  averagePoolGradient,
-  globalAveragePool,
-  LOWEST_FLOAT32,
-  maxPool,
-  maxPoolGradient,
-  poolGeometry,
-} from "../../src/ops/pool.ts";
+import { averagePool, averagePoolGradient, lpPool } from "../../src/ops/averagePool.ts";
+import { globalAveragePool, globalLpPool, globalMaxPool } from "../../src/ops/globalPool.ts";
+import { emptyMaximum, maxPool, maxPoolGradient } from "../../src/ops/maxPool.ts";
+import { maxPoolIndices } from "../../src/ops/maxPoolIndices.ts";
+import { poolGeometry } from "../../src/ops/poolGeometry.ts";
 import { EagerBuilder, type EagerTensor } from "../harness/eager.ts";
 
 const value = (shape: Shape, data: ArrayLike<number>): EagerTensor => ({
@@ -72,7 +69,8 @@ function problemOf<A extends Attributes>(operator: Operator<A>, shapes: readonly
   return { inputs, outputs: operator.infer(inputs, attributes), attributes };
 }
 
-const shapesOf = <A extends Attributes>(entry: OperatorCase<A>): Shape[] => entry.inputs.map((input) => input as Shape);
+const shapesOf = <A extends Attributes>(entry: OperatorCase<A>): Shape[] =>
+  entry.inputs.map((input) => ("shape" in input! ? input.shape : input!));
 
 const inputsOf = <A extends Attributes>(entry: OperatorCase<A>): EagerTensor[] =>
   shapesOf(entry).map((shape, i) => random(shape, 17 + i));
@@ -180,8 +178,8 @@ describe("MatMul", () => {
     expect(infer([2, 3, 4], [3, 4, 5])).toThrow(/broadcast/);
     expect(infer([], [5])).toThrow(/scalar/);
     expect(infer([5], [5, 3], { transA: 1 })).toThrow(/1-D/);
-    const integers: TensorType = { dtype: "int32", shape: [2, 2] };
-    expect(() => matMul.infer([integers, integers], matMul.attributes)).toThrow(DTypeError);
+    const booleans: TensorType = { dtype: "bool", shape: [2, 2] };
+    expect(() => matMul.infer([booleans, booleans], matMul.attributes)).toThrow(DTypeError);
   });
 });
 
@@ -223,33 +221,41 @@ describe("Gemm", () => {
   });
 });
 
-/** Patches of a padded copy of x as a matrix [N·outH·outW, groupC·kH·kW], one group's channels. */
+/** Patches of a padded copy of x as a matrix [N·outD·outH·outW, groupC·kD·kH·kW], one group's channels. */
 function unfold(x: EagerTensor, g: ConvGeometry, group: number): number[][] {
   const groupC = g.C / g.group;
-  const at = (n: number, c: number, h: number, w: number): number =>
-    h < 0 || w < 0 || h >= g.H || w >= g.W ? 0 : x.data[((n * g.C + c) * g.H + h) * g.W + w]!;
+  const at = (n: number, c: number, d: number, h: number, w: number): number =>
+    d < 0 || h < 0 || w < 0 || d >= g.D || h >= g.H || w >= g.W
+      ? 0
+      : x.data[(((n * g.C + c) * g.D + d) * g.H + h) * g.W + w]!;
   const patches: number[][] = [];
-  for (let n = 0; n < g.N; n++)
-    for (let oh = 0; oh < g.outH; oh++)
-      for (let ow = 0; ow < g.outW; ow++) {
-        const patch: number[] = [];
-        for (let c = 0; c < groupC; c++)
-          for (let kh = 0; kh < g.kH; kh++)
-            for (let kw = 0; kw < g.kW; kw++) {
-              const h = oh * g.strideH - g.padTop + kh * g.dilationH;
-              const w = ow * g.strideW - g.padLeft + kw * g.dilationW;
-              patch.push(at(n, group * groupC + c, h, w));
-            }
-        patches.push(patch);
-      }
+  const range = (count: number): number[] => [...Array(count).keys()];
+  for (const n of range(g.N))
+    for (const od of range(g.outD))
+      for (const oh of range(g.outH))
+        for (const ow of range(g.outW))
+          patches.push(
+            range(groupC).flatMap((c) =>
+              range(g.kD).flatMap((kd) =>
+                range(g.kH).flatMap((kh) =>
+                  range(g.kW).map((kw) => {
+                    const d = od * g.strideD - g.padFront + kd * g.dilationD;
+                    const h = oh * g.strideH - g.padTop + kh * g.dilationH;
+                    const w = ow * g.strideW - g.padLeft + kw * g.dilationW;
+                    return at(n, group * groupC + c, d, h, w);
+                  }),
+                ),
+              ),
+            ),
+          );
   return patches;
 }
 
 /** Convolution as a product of unfolded patches with the weights. */
-function convByUnfolding(x: EagerTensor, w: EagerTensor, bias: EagerTensor | undefined, g: ConvGeometry): EagerTensor {
+function convByUnfolding(x: EagerTensor, w: EagerTensor, bias: EagerTensor | undefined, g: ConvGeometry): Float64Array {
   const groupM = g.M / g.group;
-  const length = (g.C / g.group) * g.kH * g.kW;
-  const area = g.outH * g.outW;
+  const length = (g.C / g.group) * g.kD * g.kH * g.kW;
+  const area = g.outD * g.outH * g.outW;
   const y = new Float64Array(g.N * g.M * area);
   for (let group = 0; group < g.group; group++)
     unfold(x, g, group).forEach((patch, place) => {
@@ -260,14 +266,15 @@ function convByUnfolding(x: EagerTensor, w: EagerTensor, bias: EagerTensor | und
         y[(n * g.M + m) * area + (place % area)] = dot + (bias?.data[m] ?? 0);
       }
     });
-  return value([g.N, g.M, g.outH, g.outW], y);
+  return y;
 }
 
 describe("Conv", () => {
   it.each(conv.cases.map((entry) => [title(entry), entry] as const))("%s", (_, entry) => {
     const [X, W, B] = inputsOf(entry);
     const g = convGeometry(problemOf(conv, shapesOf(entry), entry.attributes));
-    expectClose(run(conv, [X, W, B], entry.attributes), convByUnfolding(X!, W!, B, g));
+    const y = run(conv, [X, W, B], entry.attributes);
+    expectClose(y, value(y.shape, convByUnfolding(X!, W!, B, g)));
   });
 
   // onnx/backend/test/case/node/conv.py
@@ -381,16 +388,16 @@ describe("Conv", () => {
     ).toThrow(/auto_pad/);
     expect(
       infer([
-        [1, 1, 6],
+        [1, 2, 6],
         [1, 1, 3],
       ]),
-    ).toThrow(UnsupportedError);
+    ).toThrow(/W must be \[M, 2, kW\]/);
     expect(
       infer([
-        [1, 1, 6, 6, 6],
-        [1, 1, 3, 3, 3],
+        [1, 1, 6, 6, 6, 6],
+        [1, 1, 3, 3, 3, 3],
       ]),
-    ).toThrow(/3-D/);
+    ).toThrow(UnsupportedError);
     expect(
       infer([
         [6, 6],
@@ -402,50 +409,62 @@ describe("Conv", () => {
 
 describe("ConvTranspose", () => {
   /** As a plain convolution, of a zero-stuffed and padded input with the kernel turned by 180° and its channels swapped. */
-  function byZeroStuffing(x: EagerTensor, w: EagerTensor, bias: EagerTensor | undefined, g: ConvGeometry): EagerTensor {
+  function byZeroStuffing(
+    x: EagerTensor,
+    w: EagerTensor,
+    bias: EagerTensor | undefined,
+    g: ConvGeometry,
+  ): Float64Array {
+    const front = (g.kD - 1) * g.dilationD - g.padFront;
     const marginTop = (g.kH - 1) * g.dilationH - g.padTop;
     const marginLeft = (g.kW - 1) * g.dilationW - g.padLeft;
+    const depth = g.D + (g.kD - 1) * g.dilationD;
     const height = g.H + (g.kH - 1) * g.dilationH;
     const width = g.W + (g.kW - 1) * g.dilationW;
-    const stuffed = new Float64Array(g.N * g.M * height * width);
-    for (let plane = 0; plane < g.N * g.M; plane++)
-      for (let i = 0; i < g.outH; i++)
-        for (let j = 0; j < g.outW; j++) {
-          const row = i * g.strideH + marginTop;
-          const column = j * g.strideW + marginLeft;
-          if (row < 0 || column < 0 || row >= height || column >= width) continue;
-          stuffed[(plane * height + row) * width + column] = x.data[(plane * g.outH + i) * g.outW + j]!;
-        }
+    const stuffed = new Float64Array(g.N * g.M * depth * height * width);
+    x.data.forEach((element, index) => {
+      const column = (index % g.outW) * g.strideW + marginLeft;
+      const row = (Math.floor(index / g.outW) % g.outH) * g.strideH + marginTop;
+      const slice = (Math.floor(index / (g.outW * g.outH)) % g.outD) * g.strideD + front;
+      const plane = Math.floor(index / (g.outW * g.outH * g.outD));
+      if (slice < 0 || row < 0 || column < 0 || slice >= depth || row >= height || column >= width) return;
+      stuffed[((plane * depth + slice) * height + row) * width + column] = element;
+    });
     const groupC = g.C / g.group;
     const groupM = g.M / g.group;
-    const turned = new Float64Array(w.data.length); // [C, M/group, kH, kW]
+    const taps = g.kD * g.kH * g.kW;
+    const turned = new Float64Array(w.data.length); // [C, M/group, kD, kH, kW]
     for (let m = 0; m < g.M; m++)
       for (let c = 0; c < groupC; c++)
-        for (let k = 0; k < g.kH * g.kW; k++) {
+        for (let k = 0; k < taps; k++) {
           const channel = Math.floor(m / groupM) * groupC + c;
-          turned[(channel * groupM + (m % groupM)) * g.kH * g.kW + (g.kH * g.kW - 1 - k)] =
-            w.data[(m * groupC + c) * g.kH * g.kW + k]!;
+          turned[(channel * groupM + (m % groupM)) * taps + (taps - 1 - k)] = w.data[(m * groupC + c) * taps + k]!;
         }
     const plain: ConvGeometry = {
       ...g,
       C: g.M,
       M: g.C,
+      D: depth,
       H: height,
       W: width,
+      outD: g.D,
       outH: g.H,
       outW: g.W,
+      strideD: 1,
       strideH: 1,
       strideW: 1,
+      padFront: 0,
       padTop: 0,
       padLeft: 0,
     };
-    return convByUnfolding(value([g.N, g.M, height, width], stuffed), value([], turned), bias, plain);
+    return convByUnfolding(value([g.N, g.M, depth, height, width], stuffed), value([], turned), bias, plain);
   }
 
   it.each(convTranspose.cases.map((entry) => [title(entry), entry] as const))("%s", (_, entry) => {
     const [X, W, B] = inputsOf(entry);
     const g = convTransposeGeometry(problemOf(convTranspose, shapesOf(entry), entry.attributes));
-    expectClose(run(convTranspose, [X, W, B], entry.attributes), byZeroStuffing(X!, W!, B, g));
+    const y = run(convTranspose, [X, W, B], entry.attributes);
+    expectClose(y, value(y.shape, byZeroStuffing(X!, W!, B, g)));
   });
 
   // onnx/backend/test/case/node/convtranspose.py
@@ -524,9 +543,9 @@ describe("ConvTranspose", () => {
     expect(
       infer([
         [1, 2, 4],
-        [2, 2, 3],
+        [2, 2, 3, 3],
       ]),
-    ).toThrow(UnsupportedError);
+    ).toThrow(/W must have 3 axes like X/);
   });
 });
 
@@ -537,8 +556,8 @@ describe("ConvWeightGradient", () => {
     const { kernel_shape: _kernel, ...window } = entry.attributes ?? {};
     const g = convGeometry(problemOf(conv, [X.shape, dW.shape], window));
     const groupM = g.M / g.group;
-    const area = g.outH * g.outW;
-    const length = (g.C / g.group) * g.kH * g.kW;
+    const area = g.outD * g.outH * g.outW;
+    const length = (g.C / g.group) * g.kD * g.kH * g.kW;
     const expected = new Float64Array(g.M * length);
     for (let group = 0; group < g.group; group++) {
       const patches = unfold(X, g, group);
@@ -638,7 +657,7 @@ describe("pooling", () => {
   it("drops a window that would start in the end padding", () => {
     const shape = (extent: number, ceil_mode: number): number => {
       const attributes = { kernel_shape: [3, 3], strides: [3, 3], pads: [1, 1, 1, 1], ceil_mode };
-      return poolGeometry(problemOf(maxPool, [[1, 1, extent, extent]], attributes)).outH;
+      return poolGeometry(problemOf(maxPool, [[1, 1, extent, extent]], attributes)).height.out;
     };
     expect([shape(6, 0), shape(6, 1)]).toEqual([2, 3]); // starts at 6 of 7
     expect([shape(5, 0), shape(5, 1)]).toEqual([2, 2]); // a third would start at 6, in the end padding
@@ -646,7 +665,7 @@ describe("pooling", () => {
 
   it("gives windows that hold nothing the lowest float and an average of 0", () => {
     const attributes = { kernel_shape: [1, 2], dilations: [1, 3], pads: [0, 1, 0, 1] };
-    expect([...run(maxPool, [ones([1, 1, 1, 2])], attributes).data]).toEqual([LOWEST_FLOAT32]);
+    expect([...run(maxPool, [ones([1, 1, 1, 2])], attributes).data]).toEqual([emptyMaximum("float32")]);
     expect([...run(averagePool, [ones([1, 1, 1, 2])], attributes).data]).toEqual([0]);
   });
 
@@ -656,13 +675,27 @@ describe("pooling", () => {
     expect([...dX.data]).toEqual([0, 110, 0, 0, 0, 0]);
   });
 
-  it.each(globalAveragePool.cases.map((entry) => [title(entry), entry] as const))(
-    "GlobalAveragePool %s decomposes to itself",
-    (_, entry) => {
+  it.each([globalAveragePool, globalLpPool, globalMaxPool])("$name decomposes to itself", (operator: Operator) => {
+    for (const entry of operator.cases) {
       const inputs = inputsOf(entry);
-      expectClose(run(globalAveragePool, inputs), runReference(globalAveragePool, inputs).output);
-    },
-  );
+      expectClose(run(operator, inputs, entry.attributes), runReference(operator, inputs, entry.attributes).output);
+    }
+  });
+
+  it("finds the places of maxima in either order", () => {
+    const x = value([1, 2, 2, 3], [1, 2, 2, 0, 5, 2, 9, 1, 1, 1, 1, 8]);
+    const window = { kernel_shape: [2, 2] };
+    expect([...run(maxPoolIndices, [x], window).data]).toEqual([4, 4, 6, 11]);
+    expect([...run(maxPoolIndices, [x], { ...window, storage_order: 1 }).data]).toEqual([3, 3, 6, 11]);
+  });
+
+  it("LpPool takes norms of windows", () => {
+    const x = value([1, 1, 1, 4], [3, -4, 12, 0]);
+    const norm = (p: number) => [...run(lpPool, [x], { kernel_shape: [1, 2], p }).data];
+    expect(norm(1)).toEqual([7, 16, 12]);
+    expectClose(value([3], norm(2)), value([3], [5, Math.hypot(4, 12), 12]));
+    expectClose(value([3], norm(3)), value([3], [Math.cbrt(27 + 64), Math.cbrt(64 + 1728), 12]));
+  });
 
   it("says what does not fit", () => {
     const infer =
@@ -672,8 +705,10 @@ describe("pooling", () => {
     expect(infer([1, 1, 4, 4])).toThrow(/MaxPool: kernel_shape must be 2 positive integers/);
     expect(infer([1, 1, 4, 4], { kernel_shape: [5, 2] })).toThrow(/kernel of 5 does not fit/);
     expect(infer([1, 1, 4, 4], { kernel_shape: [2, 2], pads: [2, 0, 0, 0] })).toThrow(/smaller than the kernel/);
-    expect(infer([1, 1, 4, 4], { kernel_shape: [2, 2], storage_order: 1 })).toThrow(UnsupportedError);
-    expect(infer([1, 4, 4], { kernel_shape: [2] })).toThrow(UnsupportedError);
+    expect(infer([1, 1, 4, 4], { kernel_shape: [2, 2], storage_order: 2 })).toThrow(/storage_order/);
+    expect(infer([4, 4], { kernel_shape: [] })).toThrow(/X must be \[N, C, …\]/);
+    expect(infer([1, 1, 2, 2, 2, 2], { kernel_shape: [1, 1, 1, 1] })).toThrow(UnsupportedError);
+    expect(() => problemOf(lpPool, [[1, 1, 4, 4]], { kernel_shape: [2, 2], p: 0 })).toThrow(/p must be/);
     expect(() =>
       problemOf(
         maxPoolGradient,

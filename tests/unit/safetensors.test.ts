@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import fc from "fast-check";
 import {
   decodeSafetensors,
+  DTypeError,
   encodeSafetensors,
   FormatError,
   initialize,
@@ -13,8 +14,10 @@ import {
   tensorData,
   UnsupportedError,
   UsageError,
+  type DType,
   type TensorData,
 } from "../../src/index.ts";
+import { dtypes } from "../../src/core/dtype.ts";
 
 /** Written by `safetensors.numpy.save` 0.8.0, with metadata and tensors of six types. */
 const WRITTEN_BY_PYTHON =
@@ -77,6 +80,26 @@ describe("reading", () => {
     expect([...decodeSafetensors(half).tensors.get("h")!.data]).toEqual([NaN, -0, 1023 * 2 ** -24, 2 ** -14]);
   });
 
+  test("narrow and wide types, and what does not fit into 32 bits", () => {
+    const read = (dtype: string, bytes: ArrayBuffer): TensorData => {
+      const data = [...new Uint8Array(bytes)];
+      const count = data.length / { I8: 1, U8: 1, I16: 2, U16: 2, I64: 8, U64: 8, F64: 8 }[dtype]!;
+      return decodeSafetensors(file(`{"x":${entry(dtype, [count], [0, data.length])}}`, data)).tensors.get("x")!;
+    };
+    expect(read("I8", Int8Array.of(-128, 127).buffer)).toEqual(tensorData([-128, 127], [2], "int8"));
+    expect(read("U8", Uint8Array.of(0, 255).buffer)).toEqual(tensorData([0, 255], [2], "uint8"));
+    expect(read("I16", Int16Array.of(-32768).buffer)).toEqual(tensorData([-32768], [1], "int16"));
+    expect(read("U16", Uint16Array.of(65535).buffer)).toEqual(tensorData([65535], [1], "uint16"));
+    expect(read("I64", BigInt64Array.of(-(2n ** 31n)).buffer)).toEqual(tensorData([-(2 ** 31)], [1], "int64"));
+    expect(read("U64", BigUint64Array.of(2n ** 32n - 1n).buffer)).toEqual(tensorData([2 ** 32 - 1], [1], "uint64"));
+    expect(read("F64", Float64Array.of(0.1, NaN, -Infinity).buffer)).toEqual(
+      tensorData([0.1, NaN, -Infinity], [3], "float64"),
+    );
+    expect(() => read("I64", BigInt64Array.of(2n ** 31n).buffer)).toThrow(DTypeError);
+    expect(() => read("U64", BigUint64Array.of(2n ** 32n).buffer)).toThrow(/"x".*4294967296 does not fit/);
+    expect(() => read("F64", Float64Array.of(1e39).buffer)).toThrow(DTypeError);
+  });
+
   test("an empty file of nothing, and names that objects would lose", () => {
     expect(decodeSafetensors(file("{}")).tensors.size).toBe(0);
     const { tensors } = decodeSafetensors(
@@ -104,6 +127,20 @@ describe("writing", () => {
       Object.fromEntries([...tensors].map(([name, value]) => [`=${name}`, value])),
     );
     expect(read.metadata).toEqual(new Map([["epoch", "3"]]));
+  });
+
+  test("every type in its own size", () => {
+    const types = Object.keys(dtypes) as DType[];
+    const sizes = { float32: 4, float16: 2, float64: 8, int8: 1, uint8: 1, int16: 2, uint16: 2, int32: 4, uint32: 4 };
+    const bytesOf: Record<string, number> = { ...sizes, int64: 8, uint64: 8, bool: 1 };
+    for (const dtype of types) {
+      const values = dtype.startsWith("u") || dtype === "bool" ? [1, 0, 1] : [1, 0, -2];
+      const bytes = encodeSafetensors([["x", tensorData(values, [3], dtype)]]);
+      const headerBytes = Number(new DataView(bytes.buffer).getBigUint64(0, true));
+      expect(bytes.length - headerBytes - 8, dtype).toBe(3 * bytesOf[dtype]!);
+      const read = dtype === "float16" ? "float32" : dtype; // halves are computed with in full precision
+      expect(decodeSafetensors(bytes).tensors.get("x"), dtype).toEqual(tensorData(values, [3], read));
+    }
   });
 
   test("a network's weights survive", () => {
@@ -185,7 +222,7 @@ describe("damage", () => {
     expect(() => decodeSafetensors(bytes)).toThrow(message);
   });
 
-  test.each(["I64", "F64", "U8", "F8_E4M3"])("%s is known and not offered", (dtype) => {
+  test.each(["F8_E4M3", "F4", "C64"])("%s is known and not offered", (dtype) => {
     expect(() => decodeSafetensors(file(`{"a":${entry(dtype, [0], [0, 0])}}`))).toThrow(UnsupportedError);
   });
 

@@ -91,7 +91,12 @@ describe("strategy choice", () => {
   it("avoids barriers on a software adapter and uses workgroup memory on a GPU", async () => {
     const strategies = await loadStrategies("MatMul");
     const choose = (traits: typeof SOFTWARE_TRAITS): string =>
-      chooseStrategy(matMul, problem, strategies, { limits: DEFAULT_LIMITS, traits, forced: undefined }).strategy.name;
+      chooseStrategy(matMul, problem, strategies, {
+        limits: DEFAULT_LIMITS,
+        traits,
+        forced: undefined,
+        isKnown: () => false,
+      }).strategy.name;
     expect(choose(SOFTWARE_TRAITS)).toBe("registerTile");
     expect(choose(HARDWARE_TRAITS)).toBe("tiledRegister");
   });
@@ -102,6 +107,7 @@ describe("strategy choice", () => {
       chooseStrategy(matMul as never, problem, refusing, {
         limits: DEFAULT_LIMITS,
         traits: SOFTWARE_TRAITS,
+        isKnown: () => false,
         forced: "tiled",
       }),
     ).toThrow("MatMul: no strategy can run this here (tiled: not today)");

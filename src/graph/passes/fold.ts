@@ -1,7 +1,7 @@
 // Evaluates what is known before the first run: a node whose inputs are all constants becomes a constant, unless its
 // result would be much larger than its inputs (an Expand of a scalar is cheaper to compute than to upload).
 
-import { dtypes } from "../../core/dtype.ts";
+import { storeValues } from "../../core/dtype.ts";
 import { sizeOf } from "../../core/shape.ts";
 import type { TensorData } from "../../core/tensorData.ts";
 import { evaluateReference } from "../../ops/evaluate.ts";
@@ -23,8 +23,7 @@ export function fold(graph: Graph): Graph {
     });
     return results.map(({ values }, i) => {
       const { dtype, shape } = node.outputs[i]!;
-      const data = dtypes[dtype].create(values.length);
-      data.set(values);
+      const data = storeValues(values, dtype, node.name);
       const constant: TensorData = { dtype, shape, data };
       return shape.length === 0 && dtype === "float32" ? target.constant(data[0]!) : target.constant(constant);
     });

@@ -194,7 +194,9 @@ class Fuser {
   private fits(nodes: ReadonlySet<Node>, anchor: Node | undefined): boolean {
     const reads = this.reads(nodes, anchor);
     const writes = this.writes(nodes);
-    const spare = this.options.maxBindings - reads.length - writes.length;
+    // A kernel binds each of its inputs, also where two are the same tensor.
+    const repeated = anchor ? anchor.inputs.filter(Boolean).length - new Set(anchor.inputs.filter(Boolean)).size : 0;
+    const spare = this.options.maxBindings - reads.length - repeated - writes.length;
     return spare >= 0 || (!anchor && spare + this.inPlace(nodes, reads, writes) >= 0);
   }
 

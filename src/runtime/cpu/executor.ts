@@ -1,13 +1,13 @@
 // The reference backend: carries out the very same plan, buffer for buffer and step for step, with the operators'
 // float64 references. Results are rounded to the stored type where a step writes memory, as on the GPU.
 
-import { dtypes, type TypedArray } from "../../core/dtype.ts";
+import { dtypes, storeValues, type DType, type TypedArray } from "../../core/dtype.ts";
 import { UsageError, throwIfAborted } from "../../core/errors.ts";
 import { sizeOf } from "../../core/shape.ts";
 import type { TensorData } from "../../core/tensorData.ts";
 import type { Variable } from "../../graph/variable.ts";
 import { evaluateReference } from "../../ops/evaluate.ts";
-import type { ReferenceInput } from "../../ops/operator.ts";
+import type { Numbers, ReferenceInput } from "../../ops/operator.ts";
 import type { DispatchStep } from "../../scheduler/plan.ts";
 import type { Compiled } from "../../scheduler/schedule.ts";
 import { checkInputs, checkOutputs } from "../executor.ts";
@@ -203,10 +203,13 @@ class CpuExecutable implements Executable {
     for (const id of step.outputs) this.view(id).set(results.get(id)!);
   }
 
-  /** Float64 results of every node of the step, by value. */
-  private evaluate(step: DispatchStep): Map<number, Float64Array> {
+  /**
+   * Results of every node of the step, by value: float64 where they only round or wrap to a word when the step stores them,
+   * and what their types can hold where kernels, too, narrow them after each operation.
+   */
+  private evaluate(step: DispatchStep): Map<number, Numbers> {
     const { plan, operators } = this.compiled;
-    const results = new Map<number, Float64Array>();
+    const results = new Map<number, Numbers>();
     const operand = (id: number): ReferenceInput => {
       const { dtype, shape, literal } = plan.values[id]!;
       const data = results.get(id) ?? (literal === undefined ? this.view(id) : Float64Array.of(literal));
@@ -220,7 +223,11 @@ class CpuExecutable implements Executable {
         outputs,
         attributes: node.attributes,
       });
-      node.outputs.forEach((id, i) => results.set(id, references[i]!.values));
+      node.outputs.forEach((id, i) => {
+        const { values } = references[i]!;
+        const { dtype } = plan.values[id]!;
+        results.set(id, isWord(dtype) ? values : storeValues(values, dtype, node.name));
+      });
     }
     return results;
   }
@@ -235,6 +242,10 @@ class CpuExecutable implements Executable {
     return { dtype, shape, data: this.view(id).slice() };
   }
 }
+
+/** True for types that fill a word: storing does all that is to be done. */
+const isWord = (dtype: DType): boolean =>
+  dtype === "float32" || dtype === "int32" || dtype === "uint32" || dtype === "bool";
 
 function viewOf(
   buffer: ArrayBuffer,

@@ -62,6 +62,7 @@ export class GpuExecutable implements Executable {
     readonly compiled: Compiled,
     private readonly pipelines: readonly GpuPipeline[],
     private readonly buffers: readonly GpuBuffer[],
+    private readonly releaseConstant: (buffer: GpuBuffer) => void,
   ) {
     this.uniforms = layOutUniforms(compiled.plan, gpu);
     if (this.uniforms) {
@@ -156,7 +157,7 @@ export class GpuExecutable implements Executable {
 
   async time(inputs: Inputs, repeats: number): Promise<StepTimes> {
     this.check();
-    const timer = this.gpu.createTimer(this.commands.length);
+    const timer = await this.gpu.createTimer(this.commands.length);
     if (!timer)
       return {
         steps: undefined,
@@ -186,9 +187,11 @@ export class GpuExecutable implements Executable {
   dispose(): void {
     if (this.disposed) return;
     this.disposed = true;
-    const { plan, variables } = this.compiled;
+    const { plan, variables, constants } = this.compiled;
     plan.buffers.forEach((_, index) => {
-      if (!variables.has(index)) this.gpu.destroyBuffer(this.buffers[index]!);
+      if (variables.has(index)) return;
+      if (constants.has(index)) this.releaseConstant(this.buffers[index]!);
+      else this.gpu.destroyBuffer(this.buffers[index]!);
     });
     if (this.uniformBuffer) this.gpu.destroyBuffer(this.uniformBuffer);
   }

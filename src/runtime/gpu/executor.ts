@@ -6,28 +6,41 @@ import type { GpuPipeline } from "../../device/pipelines.ts";
 import type { Variable } from "../../graph/variable.ts";
 import type { Compiled } from "../../scheduler/schedule.ts";
 import type { Executor, PrepareOptions } from "../executor.ts";
+import { GpuConstants } from "./constants.ts";
 import { GpuExecutable } from "./executable.ts";
 import { GpuVariables } from "./variables.ts";
 
 export class GpuExecutor implements Executor {
   private readonly variables: GpuVariables;
+  private readonly constants: GpuConstants;
 
   constructor(private readonly gpu: Gpu) {
     this.variables = new GpuVariables(gpu);
+    this.constants = new GpuConstants(gpu);
   }
 
   async prepare(compiled: Compiled, options: PrepareOptions = {}): Promise<GpuExecutable> {
     const pipelines = await this.pipelines(compiled, options);
-    return this.gpu.scope(`preparing ${compiled.plan.steps.length} steps`, () => {
-      const buffers = compiled.plan.buffers.map(({ kind, name, sizeBytes }, index) => {
-        const variable = compiled.variables.get(index);
-        return variable
-          ? this.variables.buffer(variable)
-          : this.gpu.createBuffer(sizeBytes, "storage", `${kind} ${name}`);
+    const { plan, constants, variables } = compiled;
+    const executable = await this.gpu.scope(`preparing ${plan.steps.length} steps`, () => {
+      const buffers = plan.buffers.map(({ kind, name, sizeBytes }, index) => {
+        const variable = variables.get(index);
+        if (variable) return this.variables.buffer(variable);
+        const constant = constants.get(index);
+        if (constant) return this.constants.acquire(constant, sizeBytes, name);
+        return this.gpu.createBuffer(sizeBytes, "storage", `${kind} ${name}`);
       });
-      for (const [index, { data }] of compiled.constants) this.gpu.write(buffers[index]!, data);
-      return new GpuExecutable(this.gpu, compiled, pipelines, buffers);
+      return new GpuExecutable(this.gpu, compiled, pipelines, buffers, (buffer) => {
+        this.constants.release(buffer);
+      });
     });
+    try {
+      await this.constants.upload(options.signal);
+    } catch (error) {
+      executable.dispose();
+      throw error;
+    }
+    return executable;
   }
 
   /** One pipeline a distinct kernel; errors name the first step that uses it. */

@@ -1,0 +1,3 @@
+import { gather, gatherElements, gatherND } from "./naive.ts";
+
+export default [gather, gatherElements, gatherND];

@@ -1,0 +1,4 @@
+import naive from "./naive.ts";
+import unrolled from "./unrolled.ts";
+
+export default [naive, unrolled];

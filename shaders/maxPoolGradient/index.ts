@@ -1,0 +1,4 @@
+import blocks from "./blocks.ts";
+import naive from "./naive.ts";
+
+export default [blocks, naive];

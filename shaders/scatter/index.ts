@@ -1,0 +1,3 @@
+import { gatherGradient, scatterElements, scatterND } from "./naive.ts";
+
+export default [gatherGradient, scatterElements, scatterND];
