@@ -1,8 +1,8 @@
-// The package as a user gets it: packs it, unpacks it into an empty project, multiplies two matrices in Node, and compiles
+// The package as a user gets it: packs it, unpacks it into an empty project, multiplies two matrices in Node, asks the command for its usage, and compiles
 // a TypeScript consumer under both ways of resolving modules. Needs `npm run build` first; needs no network.
 
 import { execFileSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -21,7 +21,8 @@ try {
   inProject("tar", "-xzf", filename);
   mkdirSync(modules);
   renameSync(join(project, "package"), join(modules, "neurite"));
-  for (const dependency of ["wgsl-preprocessor", "@webgpu/types"])
+  const { dependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  for (const dependency of [...Object.keys(dependencies), "@webgpu/types"])
     cpSync(join(root, "node_modules", dependency), join(modules, dependency), { recursive: true });
   writeFileSync(join(project, "package.json"), '{ "type": "module" }');
 
@@ -36,6 +37,12 @@ if (got !== "4,5,10,11") throw new Error("matmul gave " + got);
 `;
   writeFileSync(join(project, "consumer.mjs"), consumer);
   inProject(process.execPath, "consumer.mjs");
+
+  // The command, by the file that package.json names for it.
+  const { bin } = JSON.parse(readFileSync(join(modules, "neurite/package.json"), "utf8"));
+  const usage = inProject(process.execPath, join(modules, "neurite", bin.neurite), "--help");
+  for (const command of ["run", "inspect", "verify", "profile", "conformance", "export"])
+    if (!usage.includes(command)) throw new Error(`neurite --help does not name ${command}: ${usage}`);
 
   // The same text is TypeScript; a mistake is added, which only declarations that resolve can tell.
   const mistake = "// @ts-expect-error There is no such backend.\nawait createEngine({ backend: 3 });\n";

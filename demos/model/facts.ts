@@ -190,6 +190,7 @@ export function attributeText(attribute: AttributeProto): string {
       return String(Number(attribute.value.toPrecision(7)));
     case "int":
     case "string":
+    case "reference":
     case "other":
       return clip(String(attribute.value), LONGEST_TEXT);
   }

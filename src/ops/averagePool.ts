@@ -204,10 +204,10 @@ export const lpPool: Operator<LpPoolAttributes> = defineOperator<LpPoolAttribute
     if (!X || !Y || !dY) return [];
     const { p, ...window } = attributes;
     const count = windowCounts(poolGeometry({ inputs: [X], outputs: [Y], attributes }), false);
-    const counts = build.constant(tensorData(count, [1, 1, ...Y.shape.slice(2)], "float32"));
-    const power = build.constant(p - 1);
+    const counts = build.constant(tensorData(count, [1, 1, ...Y.shape.slice(2)], Y.dtype));
+    const power = scalar(build, p - 1, Y);
     const isZero = build.apply(equal, [Y, scalar(build, 0, Y)]);
-    const divisor = build.apply(where, [isZero, build.constant(1), build.apply(pow, [Y, power])]);
+    const divisor = build.apply(where, [isZero, scalar(build, 1, Y), build.apply(pow, [Y, power])]);
     const share = build.apply(div, [build.apply(mul, [dY, counts]), divisor]);
     const spread = build.apply(averagePoolGradient, [share], { ...window, input_shape: X.shape.slice(2) });
     const slope = build.apply(mul, [build.apply(sign, [X]), build.apply(pow, [build.apply(abs, [X]), power])]);

@@ -52,6 +52,7 @@ function defineCumulative(
 ): Operator<CumulativeAttributes> {
   return defineOperator<CumulativeAttributes>({
     name,
+    accumulates: true,
     inputs: ["x"],
     outputs: ["y"],
     attributes: { axis: 0, exclusive: 0, reverse: 0 },

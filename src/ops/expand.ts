@@ -62,6 +62,8 @@ export function expandTo(build: Builder, x: Operand, shape: Shape): Operand {
 /** ReduceSum (ONNX, with the axes as an attribute): data [..] summed over `axes`; a sum of nothing is 0. Any number type. */
 export const reduceSum = defineOperator<ReduceAttributes>({
   name: "ReduceSum",
+  accumulates: true,
+
   inputs: ["data"],
   outputs: ["reduced"],
   attributes: reduceDefaults,

@@ -155,6 +155,8 @@ const toCase = ({ a, b, dtype, why, ...attributes }: MatMulCase): OperatorCase<M
 /** Matrix product of the last two axes; earlier axes broadcast. Floats and integers. Source: ONNX MatMul (opset 13), NumPy matmul. */
 export const matMul: Operator<MatMulAttributes> = defineOperator<MatMulAttributes>({
   name: "MatMul",
+  accumulates: true,
+
   inputs: ["A", "B"],
   outputs: ["Y"],
   attributes: { transA: 0, transB: 0 },

@@ -126,6 +126,8 @@ export interface Operator<A extends Attributes = Attributes> {
   decompose?(build: Builder, inputs: readonly (Operand | undefined)[], attributes: A): readonly Operand[];
   /** Outputs that are the input's elements unchanged and in order (Reshape): no kernel, the buffer is shared. */
   readonly alias?: boolean;
+  /** Integer results may leave the range of their type, although no operand does: sums and products of many. */
+  readonly accumulates?: boolean;
 }
 
 /** Identity that infers the attribute type and checks the definition. */

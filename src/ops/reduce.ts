@@ -36,6 +36,8 @@ export function expandBack(build: Builder, x: Operand, data: Operand, attributes
  */
 export const reduceMean = defineOperator<ReduceAttributes>({
   name: "ReduceMean",
+  accumulates: true,
+
   inputs: ["data"],
   outputs: ["reduced"],
   attributes: reduceDefaults,

@@ -29,6 +29,7 @@ interface SumParts {
 function defineSum(name: string, { term, roundings, gradient }: SumParts): Operator<ReduceAttributes> {
   return defineOperator<ReduceAttributes>({
     name,
+    accumulates: true,
     inputs: ["data"],
     outputs: ["reduced"],
     attributes: reduceDefaults,
@@ -75,6 +76,8 @@ export const reduceSumSquare = defineSum("ReduceSumSquare", {
  */
 export const reduceProd = defineOperator<ReduceAttributes>({
   name: "ReduceProd",
+  accumulates: true,
+
   inputs: ["data"],
   outputs: ["reduced"],
   attributes: reduceDefaults,

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createEngine, type Engine } from "../../src/engine.ts";
 import { DTypeError, FormatError, ShapeError, UnsupportedError, UsageError } from "../../src/core/errors.ts";
+import type { AttributeProto } from "../../src/formats/onnx/model.ts";
 import { floats, int, integers, ints, modelBytes, node, subgraph } from "../harness/onnxModels.ts";
 
 let engine: Engine;
@@ -135,6 +136,19 @@ describe("values that decide", () => {
     using gatherer = await engine.load(scaled);
     expect((await gatherer.run({ x: [1, 2, 3], i: [-1] }))["y"]!.data).toEqual(Float32Array.of(3));
     await expect(gatherer.run({ x: [1, 2, 3], i: [2 ** 40] })).rejects.toThrow(/1099511627776/);
+  });
+
+  test("sums of 64-bit integers do not wrap", async () => {
+    const bytes = modelBytes({
+      nodes: [node("ReduceSum", "x", "y", { keepdims: int(0) }), node("CumSum", "x axis", "z")],
+      inputs: { x: ["int64", 3] },
+      outputs: { y: ["int64"], z: ["int64", 3] },
+      initializers: [integers("axis", [], [0])],
+    });
+    using model = await engine.load(bytes);
+    const { y, z } = await model.run({ x: [2 ** 31 - 1, 2 ** 31 - 1, 2] });
+    expect(y!.data).toEqual(BigInt64Array.of(2n ** 32n));
+    expect(z!.data).toEqual(BigInt64Array.of(2n ** 31n - 1n, 2n ** 32n - 2n, 2n ** 32n));
   });
 
   test("outputs whose shape depends on values come from a host step, and the model says so", async () => {
@@ -289,6 +303,46 @@ describe("files", () => {
     );
     using model = await engine.load(bytes);
     expect((await model.run({ x: [1, 2], w: [5, 5] }))["y"]!.data).toEqual(Float32Array.of(-3, -1));
+  });
+
+  test("a function's attributes come from its call, or have defaults; what is around the call outlives a cut in it", async () => {
+    const reference = (value: string): AttributeProto => ({ kind: "reference", value, type: 1 });
+    const bytes = modelBytes(
+      {
+        nodes: [
+          node("Relu", "x", "kept"),
+          node("Leak", "x", "a", { slope: { kind: "float", value: 0.5 } }, "mine"),
+          node("Leak", "x", "b", {}, "mine"),
+          node("Sum", "a b kept", "y"),
+        ],
+        inputs: { x: ["float32", 2] },
+        outputs: { y: ["float32", 2] },
+      },
+      {
+        opsets: { "": 21, mine: 1 },
+        functions: [
+          {
+            name: "Leak",
+            domain: "mine",
+            inputs: ["v"],
+            outputs: ["w"],
+            nodes: [
+              node("LeakyRelu", "v", "leaked", { alpha: reference("slope") }),
+              node("NonZero", "leaked", "places"),
+              node("Shape", "places", "s"),
+              node("ReduceMax", "s", "rank", { keepdims: int(0) }),
+              node("Cast", "rank", "two", { to: int(1) }),
+              node("Mul", "leaked two", "w"),
+            ],
+            attributes: new Map([["slope", { kind: "float", value: 0.25 }]]),
+            opsets: { "": 21 },
+          },
+        ],
+      },
+    );
+    using model = await engine.load(bytes);
+    // leaked: [1, -2·slope]; both are not 0, so two is 2.
+    expect((await model.run({ x: [1, -2] }))["y"]!.data).toEqual(Float32Array.of(2 + 2 + 1, -2 - 1 + 0));
   });
 
   test("what is not supported is named before anything runs", async () => {

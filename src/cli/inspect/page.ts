@@ -137,6 +137,7 @@ function attributeText(attribute: AttributeProto): string {
     case "float":
     case "int":
     case "string":
+    case "reference":
     case "other":
       return String(attribute.value).slice(0, LONGEST_TEXT);
   }

@@ -180,6 +180,7 @@ const FAMILIES: Readonly<Record<AttributeProto["kind"], string>> = {
   strings: "strings",
   tensor: "tensor",
   graph: "graph",
+  reference: "reference",
   other: "other",
 };
 

@@ -214,6 +214,7 @@ interface RawAttribute {
   floats: number[];
   ints: number[];
   strings: string[];
+  reference: string;
 }
 
 function readAttribute(reader: PbfReader): readonly [string, AttributeProto] {
@@ -229,6 +230,7 @@ function readAttribute(reader: PbfReader): readonly [string, AttributeProto] {
       else if (tag === 8) reader.readPackedVarint(result.ints, true);
       else if (tag === 9) result.strings.push(reader.readString());
       else if (tag === 20) result.type = reader.readVarint();
+      else if (tag === 21) result.reference = reader.readString();
     },
     {
       name: "",
@@ -241,9 +243,11 @@ function readAttribute(reader: PbfReader): readonly [string, AttributeProto] {
       floats: [],
       ints: [],
       strings: [],
+      reference: "",
     },
   );
-  return [raw.name, attributeOf(raw)];
+  const { name, type, reference } = raw;
+  return [name, reference === "" ? attributeOf(raw) : { kind: "reference", value: reference, type }];
 }
 
 /** By AttributeProto.AttributeType. */

@@ -81,6 +81,10 @@ function writeAttribute([name, attribute]: readonly [string, AttributeProto], wr
     case "strings":
       for (const value of attribute.value) writer.writeStringField(9, value);
       break;
+    case "reference":
+      writer.writeStringField(21, attribute.value);
+      writeInt(writer, 20, attribute.type);
+      return;
     case "other":
       throw new UnsupportedError(`ONNX: attribute "${name}" (${attribute.value}) was not kept and cannot be written`);
   }

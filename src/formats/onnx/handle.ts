@@ -61,10 +61,12 @@ export class Scope {
     private readonly parent: Scope | undefined,
     /** For every name, the last node that reads it; Infinity for outputs. */
     private readonly lastUse: ReadonlyMap<string, number>,
+    /** A function sees its own names only; those around its call stay alive all the same. */
+    private readonly seesParent = true,
   ) {}
 
   get(name: string): Handle | SequenceHandle | undefined {
-    return this.names.get(name) ?? this.parent?.get(name);
+    return this.names.get(name) ?? (this.seesParent ? this.parent?.get(name) : undefined);
   }
 
   set(name: string, handle: Handle | SequenceHandle): void {

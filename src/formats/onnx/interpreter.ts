@@ -17,7 +17,7 @@ import { NodeCall, nodeLabel, type CallContext } from "./call.ts";
 import { isControlFlow, runControlFlow } from "./control.ts";
 import { Handle, Scope, SequenceHandle } from "./handle.ts";
 import type { Handlers, Sequence } from "./handler.ts";
-import type { FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto } from "./model.ts";
+import type { AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto } from "./model.ts";
 import { fromReference, hostValueOf, toTensorData, type HostValue } from "./tensor.ts";
 
 /** Work that is done by the references rather than cut into a segment of its own: elements and operations. */
@@ -195,18 +195,19 @@ export class Interpreter implements CallContext {
       }
       if (node.domain === "" && node.operator === "Identity" && inputs[0] instanceof SequenceHandle) return [inputs[0]];
       if (isControlFlow(node)) return await runControlFlow({ interpreter: this, node, inputs, scope, opsets });
-      if (fn) return await this.inline(fn, inputs);
+      if (fn) return await this.inline(fn, node, inputs, scope);
       if (!handler) throw new UnsupportedError(`the operator ${key} (opset ${opset}) is not supported`);
       for (;;) {
         try {
+          const first = this.graph.nodes.length;
           const result = this.graph.scope(node.name || (node.outputs[0] ?? node.operator), () =>
             handler(new NodeCall(node, opset, inputs, this, (name) => this.lookUp(name, node, scope))),
           );
           const outputs = (
             Array.isArray(result) ? (result as readonly (Operand | Sequence | undefined)[]) : [result]
           ).map((output) => output && this.handleOf(output as Operand | Sequence));
-          if (inputs.some((input) => input instanceof Handle && this.isPlaceHolder(input)))
-            this.evaluateExactly(outputs);
+          const isWide = inputs.some((input) => input instanceof Handle && this.isPlaceHolder(input));
+          if (isWide || this.graph.nodes.slice(first).some(mayOverflow)) this.evaluateExactly(outputs, node);
           return outputs;
         } catch (error) {
           if (!(error instanceof NeedsValue)) throw error;
@@ -224,15 +225,18 @@ export class Interpreter implements CallContext {
   /** A function of the model's own: its nodes, with the call's inputs. */
   private async inline(
     fn: FunctionProto,
+    call: NodeProto,
     inputs: readonly (Handle | SequenceHandle | undefined)[],
+    around: Scope,
   ): Promise<readonly (Handle | SequenceHandle | undefined)[]> {
-    const scope = new Scope(undefined, this.model.lastUses(fn));
+    const scope = new Scope(around, this.model.lastUses(fn), false);
     fn.inputs.forEach((name, i) => {
       const input = inputs[i];
       if (input) scope.set(name, input);
     });
-    await this.walkNodes(fn.nodes, scope, { ...this.model.proto.opsets, ...fn.opsets });
-    return fn.outputs.map((name) => scope.get(name));
+    const attributes = new Map([...fn.attributes, ...call.attributes]);
+    await this.walkNodes(withAttributes(fn.nodes, attributes), scope, { ...this.model.proto.opsets, ...fn.opsets });
+    return fn.outputs.map((name) => (name === "" ? undefined : scope.get(name)));
   }
 
   private lookUp(name: string, node: NodeProto, scope: Scope): Handle | SequenceHandle {
@@ -276,17 +280,19 @@ export class Interpreter implements CallContext {
   }
 
   /**
-   * 64-bit integers that do not fit a graph's words: what is computed from them is computed at once, by the references,
-   * which are exact up to 2⁵³. In the graph they are place holders that nothing which is run may read.
+   * 64-bit integers that do not fit a graph's words, and sums and products that may not: what is computed from them is
+   * computed at once, by the references, which are exact up to 2⁵³. In the graph they are place holders that nothing
+   * which is run may read.
    */
-  private evaluateExactly(outputs: readonly (Handle | SequenceHandle | undefined)[]): void {
+  private evaluateExactly(outputs: readonly (Handle | SequenceHandle | undefined)[], node: NodeProto): void {
     for (const output of outputs)
       if (output instanceof Handle && !output.host && output.value) {
+        const isFixed = this.isFixed(output.value);
         output.host = this.evaluate(output.value, Infinity);
-        output.origin = "run";
+        output.origin = isFixed ? "constant" : "run";
         output.value = undefined;
+        if (!isFixed) this.ranOnHost(node);
       }
-    this.isReusable = false;
   }
 
   private constantOf(host: HostValue, who: string): Value {
@@ -465,9 +471,34 @@ export class Interpreter implements CallContext {
   }
 }
 
+/** A node whose 64-bit results may not fit 32 bits: a GPU would wrap them without a word. */
+function mayOverflow({ operator, outputs }: Node): boolean {
+  return operator.accumulates === true && outputs.some(({ dtype }) => dtype === "int64" || dtype === "uint64");
+}
+
 /** Stands in a graph for values that it cannot hold. */
 function placeHolder({ dtype, shape }: TensorType): TensorData {
   return { dtype, shape, data: new Int32Array(sizeOf(shape)) };
+}
+
+/** A function's nodes with the attributes of its call where they refer to them; those it was not given are left out. */
+function withAttributes(nodes: readonly NodeProto[], given: ReadonlyMap<string, AttributeProto>): readonly NodeProto[] {
+  return nodes.map((node) => ({
+    ...node,
+    attributes: new Map(
+      [...node.attributes].flatMap(([name, attribute]): [string, AttributeProto][] => {
+        if (attribute.kind === "graph")
+          return [
+            [
+              name,
+              { ...attribute, value: { ...attribute.value, nodes: withAttributes(attribute.value.nodes, given) } },
+            ],
+          ];
+        const known = attribute.kind === "reference" ? given.get(attribute.value) : attribute;
+        return known ? [[name, known]] : [];
+      }),
+    ),
+  }));
 }
 
 function lastUsesOf(graph: GraphProto | FunctionProto): Map<string, number> {

@@ -69,6 +69,8 @@ export type AttributeProto =
   | { readonly kind: "floats"; readonly value: readonly number[] }
   | { readonly kind: "ints"; readonly value: readonly number[] }
   | { readonly kind: "strings"; readonly value: readonly string[] }
+  /** In a function's body: the attribute of the call that goes here, and its AttributeProto.AttributeType. */
+  | { readonly kind: "reference"; readonly value: string; readonly type: number }
   | { readonly kind: "other"; readonly value: string };
 
 /** One application of an operator. */
