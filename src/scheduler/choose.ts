@@ -34,7 +34,7 @@ export interface AdapterTraits {
 }
 
 /** Runs that a kernel's compilation is spread over: who loads a model to run it once should not wait for its kernels most. */
-const AMORTIZED_RUNS = 100;
+const AMORTIZED_RUNS = 30;
 
 /**
  * A CPU that emulates a GPU on two cores. Fitted to matrix products by SwiftShader, where a multiply-add costs

@@ -28,7 +28,9 @@ export interface Assignment {
   readonly liveBytes: number;
 }
 
-const SHUFFLES = 200;
+const MOST_SHUFFLES = 200;
+/** Comparisons of two tensors that shuffling may take: a packing makes about as many as tensors squared, while a page waits. */
+const SHUFFLING_WORK = 500_000;
 const CLOSE_ENOUGH = 1.02;
 /** What every WebGPU device accepts as an offset of a storage binding. */
 const OFFSET_ALIGNMENT_BYTES = 256;
@@ -52,7 +54,8 @@ export function assignBuffers(tensors: readonly Lifetime[]): Assignment {
   };
   orders.forEach(attempt);
   const random = new Random(tensors.length, 0x6d656d);
-  for (let i = 0; i < SHUFFLES && best!.totalBytes > CLOSE_ENOUGH * liveBytes; i++)
+  const shuffles = Math.min(MOST_SHUFFLES, SHUFFLING_WORK / tensors.length ** 2);
+  for (let i = 0; i < shuffles && best!.totalBytes > CLOSE_ENOUGH * liveBytes; i++)
     attempt(jitter(orders[i % orders.length]!, random));
   return { ...best!, liveBytes };
 }

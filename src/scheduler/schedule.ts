@@ -47,6 +47,9 @@ export interface ScheduleOptions {
   readonly reuseBuffers?: boolean | undefined;
 }
 
+/** Milliseconds of planning between two chances for the page: every candidate's kernel is written out. */
+const BREATHE_MS = 8;
+
 /** Compiles a graph whose passes have run. */
 export async function schedule(graph: Graph, options: ScheduleOptions): Promise<Compiled> {
   const maxBindings = options.limits.maxStorageBuffersPerShaderStage;
@@ -135,19 +138,20 @@ class Scheduler {
     );
   }
 
-  compile(): Compiled {
+  async compile(): Promise<Compiled> {
     const order = this.order();
     this.placeLeaves();
     const memory = this.placeIntermediates(order);
     const saved = this.saveOldContents();
-    const steps: PlanStep[] = [
-      ...saved,
-      ...order
-        .map((i) => this.work[i]!.group)
-        .filter(writesSomething)
-        .map((group) => this.dispatchStep(group)),
-      ...this.copied.map(([from, to]) => this.copyStep(from, to)),
-    ];
+    const steps = [...saved];
+    let breathedMs = performance.now();
+    for (const group of order.map((i) => this.work[i]!.group).filter(writesSomething)) {
+      steps.push(this.dispatchStep(group));
+      if (performance.now() - breathedMs < BREATHE_MS) continue;
+      await new Promise((resolve) => setTimeout(resolve));
+      breathedMs = performance.now();
+    }
+    steps.push(...this.copied.map(([from, to]) => this.copyStep(from, to)));
     const idsOf = (named: ReadonlyMap<string, Value>): Record<string, number> =>
       Object.fromEntries([...named].map(([name, value]) => [name, this.outputIds.get(value) ?? this.valueId(value)]));
     const plan = new Plan({

@@ -1,6 +1,6 @@
 // Elementwise operators. Most mean what ours mean. Arithmetic on 64-bit integers runs on the host wherever its results
 // could leave the 32 bits they are kept in: there they are checked, and a result that does not fit is an error; a GPU
-// would wrap it unseen. Comparisons, selections and bit operations cannot overflow and stay on the GPU.
+// would wrap it unseen. Comparisons, selections, And, Or and Xor cannot overflow and stay on the GPU.
 
 import { dtypes, isFloat, type DType } from "../../../core/dtype.ts";
 import { filled } from "../../../core/tensorData.ts";

@@ -1,6 +1,5 @@
 // Losses against labels, and Dropout. Outside training Dropout passes its input on, with a mask of ones. In training its noise
-// is that of a fixed key, made from the node's seed: a model gives
-// the same result every time it runs.
+// is that of a fixed key, made from the node's seed: a model gives the same result every time it runs.
 
 import { filled, tensorData } from "../../../core/tensorData.ts";
 import { asType } from "../../../ops/asType.ts";

@@ -65,10 +65,6 @@ export const sequence: Handlers = {
   SequenceLength: (call) =>
     call.build.constant({ dtype: "int64", shape: [], data: Int32Array.of(call.sequence(0).sequence.length) }),
 
-  SequenceMap: (call) => {
-    throw call.unsupported("SequenceMap is not supported");
-  },
-
   SplitToSequence: (call) => {
     const input = call.operand(0);
     const axis = normalizeAxis(call.int("axis", 0), input.shape.length, "SplitToSequence");
