@@ -3,7 +3,6 @@
 // kernels that have uniforms. Equal layouts are one object, so bind groups fit every pipeline of their layout.
 
 import { GpuError, GpuValidationError, UnsupportedError } from "../core/errors.ts";
-import { formatCompilation } from "./compileError.ts";
 import { shaderStage } from "./constants.ts";
 import { messageOf } from "./gpuErrors.ts";
 
@@ -82,14 +81,11 @@ export class Pipelines {
       return { pipeline, layout, bindGroupLayouts, label };
     } catch (cause) {
       const messages = await compilationErrors(module);
-      if (messages.length > 0)
-        throw new GpuValidationError(
-          `WGSL of ${label} does not compile\n${formatCompilation(wgsl, messages)}`,
-          undefined,
-          {
-            cause,
-          },
-        );
+      if (messages.length > 0) {
+        const { formatCompilation } = await import("./compileError.ts"); // kernels that compile do not load it
+        const report = `WGSL of ${label} does not compile\n${formatCompilation(wgsl, messages)}`;
+        throw new GpuValidationError(report, undefined, { cause });
+      }
       const text = `the pipeline of ${label} cannot be made: ${((await moduleError.catch(() => null)) ?? { message: messageOf(cause) }).message}`;
       const reason = (cause as Partial<GPUPipelineError>).reason;
       throw reason === "internal"

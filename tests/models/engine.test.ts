@@ -199,6 +199,33 @@ describe("verify", () => {
   });
 });
 
+describe("large constants", () => {
+  it("are there before the first run, also when plans that share them are made at once and one is given up", async () => {
+    const count = 3 << 20; // two chunks
+    const weights = {
+      dtype: "float32",
+      shape: [count],
+      data: new Float32Array(count).fill(1),
+      immutable: true,
+    } as const;
+    const sumOf = (factor: number): Graph => {
+      const graph = new Graph();
+      const value = new Tensor(graph, graph.input("x", { dtype: "float32", shape: [] }));
+      graph.output("y", new Tensor(graph, graph.constant(weights)).mul(value).mul(factor).sum().value);
+      return graph;
+    };
+    const controller = new AbortController();
+    const givenUp = engine.compileGraph(sumOf(3), { signal: controller.signal }).catch((error: unknown) => error);
+    const results = [1, 2].map(async (factor) => {
+      using model = await engine.compileGraph(sumOf(factor));
+      return (await model.run({ x: [1] })).y!.data[0];
+    });
+    controller.abort();
+    expect(await Promise.all(results)).toEqual([count, 2 * count]);
+    expect(await givenUp).toBeInstanceOf(Error);
+  });
+});
+
 describe("profile", () => {
   it("times every step, or says that it can't", async () => {
     using model = await engine.compile(affine, specs);

@@ -138,6 +138,60 @@ describe("values that decide", () => {
     await expect(gatherer.run({ x: [1, 2, 3], i: [2 ** 40] })).rejects.toThrow(/1099511627776/);
   });
 
+  test("real work before a sum of 64-bit integers runs where the engine runs", async () => {
+    const size = 96;
+    const bytes = modelBytes({
+      nodes: [
+        node("MatMul", "x w", "p"),
+        node("ArgMax", "p", "best", { axis: int(1), keepdims: int(0) }),
+        node("ReduceSum", "best", "y", { keepdims: int(0) }),
+      ],
+      inputs: { x: ["float32", size, size] },
+      outputs: { y: ["int64"] },
+      initializers: [
+        floats(
+          "w",
+          [size, size],
+          Array.from({ length: size * size }, (_, i) => (i % (size + 1) === 0 ? 1 : 0)),
+        ),
+      ],
+    });
+    using model = await engine.load(bytes);
+    const x = Float32Array.from({ length: size * size }, (_, i) => (i % size === 5 ? 1 : 0)); // every row is largest at 5
+    expect((await model.run({ x }))["y"]!.data).toEqual(BigInt64Array.of(BigInt(5 * size)));
+    expect(model.plans.flatMap((plan) => plan.steps.map((_, i) => plan.stepName(i))).join()).toContain("MatMul");
+    expect(model.hostNodes).toEqual(['ReduceSum "y"']);
+  });
+
+  test("a run has its inputs as they were when it was asked for; the signal of loading ends loading only", async () => {
+    const controller = new AbortController();
+    using model = await engine.load(addOne, { signal: controller.signal });
+    controller.abort();
+    const x = Float32Array.of(1, 2);
+    const first = model.run({ x: { shape: [1, 2], data: x } });
+    const second = model.run({ x: { shape: [1, 2], data: x } });
+    x.fill(100);
+    expect((await first)["y"]!.data).toEqual(Float32Array.of(2, 3));
+    expect((await second)["y"]!.data).toEqual(Float32Array.of(2, 3));
+  });
+
+  test("numbers drawn anew are drawn in every run, also where a shape depends on them", async () => {
+    const bytes = modelBytes({
+      nodes: [
+        node("ConstantOfShape", "n", "zeros"),
+        node("RandomUniformLike", "zeros", "u"),
+        node("Greater", "u half", "b"),
+        node("NonZero", "b", "y"),
+      ],
+      outputs: { y: ["int64", 1, "k"] },
+      initializers: [integers("n", [1], [64]), floats("half", [], [0.5])],
+    });
+    using model = await engine.load(bytes);
+    const draws = [];
+    for (let i = 0; i < 3; i++) draws.push(String((await model.run({}))["y"]!.data));
+    expect(new Set(draws).size).toBe(3);
+  });
+
   test("sums of 64-bit integers do not wrap", async () => {
     const bytes = modelBytes({
       nodes: [node("ReduceSum", "x", "y", { keepdims: int(0) }), node("CumSum", "x axis", "z")],

@@ -8,7 +8,19 @@ const WRITTEN_OUT = 64;
 const identities = new WeakMap<object, number>();
 let nextIdentity = 0;
 
+const keys = new WeakMap<Graph, string>();
+
+/** The key of a graph that is finished: it is worked out once. */
 export function graphKey(graph: Graph): string {
+  let key = keys.get(graph);
+  if (key === undefined) {
+    key = textOf(graph);
+    keys.set(graph, key);
+  }
+  return key;
+}
+
+function textOf(graph: Graph): string {
   const numbers = new Map<Value, number>();
   const parts: string[] = [];
   const numberOf = (value: Value): number => {

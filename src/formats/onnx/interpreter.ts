@@ -207,7 +207,7 @@ export class Interpreter implements CallContext {
             Array.isArray(result) ? (result as readonly (Operand | Sequence | undefined)[]) : [result]
           ).map((output) => output && this.handleOf(output as Operand | Sequence));
           const isWide = inputs.some((input) => input instanceof Handle && this.isPlaceHolder(input));
-          if (isWide || this.graph.nodes.slice(first).some(mayOverflow)) this.evaluateExactly(outputs, node);
+          if (isWide || this.graph.nodes.slice(first).some(mayOverflow)) this.evaluateExactly(outputs, node, inputs);
           return outputs;
         } catch (error) {
           if (!(error instanceof NeedsValue)) throw error;
@@ -282,13 +282,23 @@ export class Interpreter implements CallContext {
   /**
    * 64-bit integers that do not fit a graph's words, and sums and products that may not: what is computed from them is
    * computed at once, by the references, which are exact up to 2⁵³. In the graph they are place holders that nothing
-   * which is run may read.
+   * which is run may read. Real work before the node is run as a segment first.
    */
-  private evaluateExactly(outputs: readonly (Handle | SequenceHandle | undefined)[], node: NodeProto): void {
+  private evaluateExactly(
+    outputs: readonly (Handle | SequenceHandle | undefined)[],
+    node: NodeProto,
+    inputs: readonly (Handle | SequenceHandle | undefined)[],
+  ): void {
     for (const output of outputs)
       if (output instanceof Handle && !output.host && output.value) {
         const isFixed = this.isFixed(output.value);
-        output.host = this.evaluate(output.value, Infinity);
+        let host = this.evaluate(output.value);
+        if (!host) {
+          const computed = inputs.find((input): input is Handle => input instanceof Handle && !input.host);
+          if (computed) throw new NeedsValue(computed);
+          host = this.evaluate(output.value, Infinity);
+        }
+        output.host = host;
         output.origin = isFixed ? "constant" : "run";
         output.value = undefined;
         if (!isFixed) this.ranOnHost(node);

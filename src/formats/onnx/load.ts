@@ -46,6 +46,7 @@ export interface LoadModelOptions extends Pick<CompileOptions, "strategies" | "f
   readonly dims?: Readonly<Record<string, number>>;
   /** Called as the model is read and its kernels get ready. */
   readonly onProgress?: (progress: LoadProgress) => void;
+  /** Ends loading; runs have signals of their own. */
   readonly signal?: AbortSignal;
 }
 
@@ -78,7 +79,7 @@ export async function loadOnnx(
       `ONNX: this model needs ${missing.map(({ operator, count }) => `${operator} (${count}×)`).join(", ")}, which Neurite does not have`,
     );
   const model = new OnnxModel(compiler, proto, options);
-  await model.prepare();
+  await model.prepare({}, { signal });
   return model;
 }
 
@@ -171,8 +172,12 @@ export class OnnxModel implements Disposable {
    * @example
    * const { scores } = await model.run({ image: { shape: [1, 3, 224, 224], data: pixels } });
    */
-  run(inputs: OnnxInputs, { signal }: { readonly signal?: AbortSignal } = {}): Promise<Record<string, OnnxTensor>> {
-    return this.inTurn(() => this.carryOut(inputs, signal));
+  async run(
+    inputs: OnnxInputs,
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): Promise<Record<string, OnnxTensor>> {
+    const given = this.check(inputs);
+    return this.inTurn(() => this.carryOut(given, signal));
   }
 
   /** Runs the model and carries every step out again on the CPU reference; one report a segment. */
@@ -180,9 +185,10 @@ export class OnnxModel implements Disposable {
     inputs: OnnxInputs,
     options: { readonly signal?: AbortSignal; readonly onProgress?: (done: number, total: number) => void } = {},
   ): Promise<readonly VerifyReport[]> {
+    const given = this.check(inputs);
     return this.inTurn(async () => {
       const reports: VerifyReport[] = [];
-      await this.carryOut(inputs, options.signal, async (model, feeds) => {
+      await this.carryOut(given, options.signal, async (model, feeds) => {
         reports.push(await model.verify(feeds, options));
       });
       return reports;
@@ -191,9 +197,10 @@ export class OnnxModel implements Disposable {
 
   /** Times every step; one report a segment. */
   async profile(inputs: OnnxInputs, options?: { readonly repeats?: number }): Promise<readonly ProfileReport[]> {
+    const given = this.check(inputs);
     return this.inTurn(async () => {
       const reports: ProfileReport[] = [];
-      await this.carryOut(inputs, undefined, async (model, feeds) => {
+      await this.carryOut(given, undefined, async (model, feeds) => {
         reports.push(await model.profile(feeds, options));
       });
       return reports;
@@ -204,7 +211,10 @@ export class OnnxModel implements Disposable {
    * Compiles for the given extents of symbolic dimensions ahead of a run. Returns false where shapes or values that only a
    * run brings are still missing; the first run then compiles.
    */
-  async prepare(dims: Readonly<Record<string, number>> = {}): Promise<boolean> {
+  async prepare(
+    dims: Readonly<Record<string, number>> = {},
+    { signal }: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<boolean> {
     const extents = { ...this.options.dims, ...dims };
     const inputs = new Map<string, Handle>();
     for (const info of this.fed) {
@@ -213,10 +223,10 @@ export class OnnxModel implements Disposable {
       inputs.set(info.name, new Handle(info.dtype, shape as number[], info.name, "input", undefined));
     }
     try {
-      const walked = await this.walk(inputs);
-      if (walked.guards.size > 0) return false;
+      const walked = await this.walk(inputs, signal);
+      if (walked.guards.size > 0 || !walked.isReusable) return false;
       this.keep(inputs, walked);
-      if (walked.graph.outputs.size > 0) await this.compile(walked.graph);
+      if (walked.graph.outputs.size > 0) await this.compile(walked.graph, signal);
       return true;
     } catch (error) {
       if (error instanceof NeedsInputs) return false;
@@ -251,12 +261,11 @@ export class OnnxModel implements Disposable {
   }
 
   private async carryOut(
-    given: OnnxInputs,
+    inputs: ReadonlyMap<string, Handle>,
     signal: AbortSignal | undefined,
     visit?: Visit,
   ): Promise<Record<string, OnnxTensor>> {
     throwIfAborted(signal);
-    const inputs = this.check(given);
     const isWide = [...inputs.values()].some((handle) => handle.exceedsWords);
     const kept = isWide ? undefined : this.find(inputs);
     const walked = kept ?? (await this.walk(inputs, signal, visit));
@@ -303,7 +312,7 @@ export class OnnxModel implements Disposable {
     return new Map(Object.entries(results));
   }
 
-  private async compile(graph: Graph, signal = this.options.signal): Promise<Segment> {
+  private async compile(graph: Graph, signal: AbortSignal | undefined): Promise<Segment> {
     const key = graphKey(graph);
     let segment = this.segments.get(key);
     if (!segment) {
@@ -343,12 +352,12 @@ export class OnnxModel implements Disposable {
   }
 
   private keep(inputs: ReadonlyMap<string, Handle>, walked: Walked): void {
-    const guards = new Map([...walked.guards].map((name) => [name, copyOf(inputs.get(name)!.host!)]));
+    const guards = new Map([...walked.guards].map((name) => [name, inputs.get(name)!.host!]));
     this.walks.push({ shapes: keyOf(inputs), guards, walked });
     if (this.walks.length > KEPT_WALKS) this.walks.shift();
   }
 
-  /** The inputs of a run as handles, checked against the file's declarations. */
+  /** The inputs of a run as handles, checked against the file's declarations and copied: runs may have to wait. */
   private check(given: OnnxInputs): Map<string, Handle> {
     for (const name of Object.keys(given))
       if (!this.inputs.some((input) => input.name === name))
@@ -418,9 +427,4 @@ function symbolicNames({ inputs }: GraphProto): string[] {
 
 function keyOf(inputs: ReadonlyMap<string, Handle>): string {
   return `${[...inputs.keys()].join()}|${shapeKey([...inputs.values()].map(({ shape }) => shape))}`;
-}
-
-/** A caller may change its array after the run. */
-function copyOf({ dtype, shape, data }: HostValue): HostValue {
-  return { dtype, shape, data: data.slice() };
 }

@@ -118,7 +118,7 @@ export function exceedsWords({ dtype, data }: HostValue): boolean {
   return data.some((value) => value < low || value > high);
 }
 
-/** A caller's numbers as a host value. `who` names the input in errors. */
+/** A caller's numbers as a host value of its own. `who` names the input in errors. */
 export function fromCaller(
   data: OnnxArray | readonly number[] | readonly bigint[] | readonly boolean[],
   dtype: DType,
@@ -133,7 +133,7 @@ export function fromCaller(
   if (isBig && dtypes[dtype].kind !== "int") throw new DTypeError(`${who}: big integers given for ${dtype}`);
   const stored = dtypes[dtype].create(0).constructor;
   if (!isWide(dtype) && data.constructor === stored && dtype !== "float16" && !isNarrow(dtype))
-    return { dtype, shape, data: data as Numbers };
+    return { dtype, shape, data: (data as Numbers).slice() };
   const numbers = Float64Array.from(data as ArrayLike<number | bigint>, (value) =>
     typeof value === "bigint" ? exactNumber(value) : value,
   );

@@ -37,7 +37,8 @@ export function foldScale(graph: Graph): Graph {
     const { channels } = layout;
     const given = constant.data.length === 1 ? new Float64Array(channels).fill(constant.data[0]!) : constant.data;
     const perChannel = Float64Array.from(given, kind.prepare);
-    if (!kind.isFactor && !layout.hasBias) return undefined;
+    // Nothing may become infinite, or NaN beside a weight of 0, that was not.
+    if ((!kind.isFactor && !layout.hasBias) || !perChannel.every(Number.isFinite)) return undefined;
     const zeros = (): TensorData => ({ ...weights, shape: [channels], data: new Float32Array(channels) });
     const [newWeights, newBias] = kind.isFactor
       ? [scaled(weights, layout.weightAxis, perChannel), bias && scaled(bias, 0, perChannel)]

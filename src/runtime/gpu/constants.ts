@@ -3,7 +3,6 @@
 // stays alive meanwhile.
 
 import type { TypedArray } from "../../core/dtype.ts";
-import { throwIfAborted } from "../../core/errors.ts";
 import type { TensorData } from "../../core/tensorData.ts";
 import type { Gpu } from "../../device/gpu.ts";
 
@@ -22,6 +21,7 @@ export class GpuConstants {
   private readonly byBuffer = new Map<GpuBuffer, Resident>();
   /** Constants whose bytes are not on their way yet. */
   private pending: Resident[] = [];
+  private sending: Promise<void> = Promise.resolve();
 
   constructor(private readonly gpu: Gpu) {}
 
@@ -39,20 +39,26 @@ export class GpuConstants {
     return resident.buffer;
   }
 
-  /** Sends what has been acquired and not sent. */
-  async upload(signal: AbortSignal | undefined): Promise<void> {
+  /** Resolves when everything acquired so far, by whichever plan, is on its way. */
+  upload(): Promise<void> {
+    const sent = this.sending.then(() => this.send());
+    this.sending = sent.catch(() => undefined);
+    return sent;
+  }
+
+  private async send(): Promise<void> {
     const pending = this.pending;
     this.pending = [];
     let sentBytes = 0;
-    for (const { buffer, data } of pending)
-      for (let at = 0; at < data.byteLength; at += CHUNK_BYTES) {
+    for (const resident of pending)
+      for (let at = 0; at < resident.data.byteLength && resident.users > 0; at += CHUNK_BYTES) {
+        const { buffer, data } = resident;
         const bytes = new Uint8Array(data.buffer, data.byteOffset + at, Math.min(CHUNK_BYTES, data.byteLength - at));
         this.gpu.write(buffer, bytes, at);
         sentBytes += bytes.length;
         if (sentBytes < CHUNK_BYTES) continue;
         sentBytes = 0;
         await new Promise((resolve) => setTimeout(resolve, 0));
-        throwIfAborted(signal);
       }
   }
 

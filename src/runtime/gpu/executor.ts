@@ -35,7 +35,8 @@ export class GpuExecutor implements Executor {
       });
     });
     try {
-      await this.constants.upload(options.signal);
+      await this.constants.upload();
+      throwIfAborted(options.signal);
     } catch (error) {
       executable.dispose();
       throw error;
