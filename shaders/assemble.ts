@@ -49,7 +49,7 @@ export function assemble(
   params: Parameters,
 ): AssembledKernel {
   const uniforms: Record<string, Uniform> = { ...strategy.uniforms(problem, params) };
-  const { code, bindings = {} } = strategy.source(problem, params);
+  const { code, bindings = {}, enable = [] } = strategy.source(problem, params);
   const names = bindingNames(operator);
   const isPointwise = operator.name === "Pointwise";
   const overwritten = new Set(problem.inPlace?.filter((index) => index !== undefined));
@@ -87,7 +87,9 @@ export function assemble(
     declarations.push(`struct Uniforms {\n${struct}\n}\n@group(1) @binding(0) var<uniform> u: Uniforms;`);
   }
   return {
-    wgsl: [...declarations, ...parts].filter((part) => part !== "").join("\n"),
+    wgsl: [...enable.map((extension) => `enable ${extension};`), ...declarations, ...parts]
+      .filter((part) => part !== "")
+      .join("\n"),
     storage,
     operands,
     uniforms: fields.map(([, uniform]) => uniform),

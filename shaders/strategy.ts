@@ -52,6 +52,12 @@ export interface KernelLimits {
   readonly maxComputeWorkgroupSizeY: number;
   readonly maxComputeWorkgroupSizeZ: number;
   readonly maxComputeWorkgroupsPerDimension: number;
+  /** WebGPU features the device was granted: `subgroups`, `shader-f16` …; none when left out. */
+  readonly features?: ReadonlySet<string>;
+  /** Fewest invocations of a subgroup, where the device has them. */
+  readonly subgroupMinSize?: number | undefined;
+  /** Most invocations of a subgroup. */
+  readonly subgroupMaxSize?: number | undefined;
 }
 
 /** What every WebGPU device grants. */
@@ -75,6 +81,8 @@ export type BindingType = "f32" | "i32" | "u32" | "vec2<f32>" | "vec4<f32>" | "v
 
 /** What {@link Strategy.source} returns. */
 interface KernelSource {
+  /** WGSL extensions the text needs; `supports` has asked `limits.features` for them. */
+  readonly enable?: readonly ("subgroups" | "f16")[];
   /**
    * Element types of storage bindings that are not plain scalars, by binding name (`{ a: "vec4<f32>" }`).
    * Names are the operator's input and output names in lower case.

@@ -186,7 +186,7 @@ export class Engine implements Compiler, Disposable {
   }
 
   private get limits(): KernelLimits {
-    return this.gpu?.limits ?? DEFAULT_LIMITS;
+    return this.gpu?.kernelLimits ?? DEFAULT_LIMITS;
   }
 
   private get traits(): ScheduleOptions["traits"] {

@@ -5,7 +5,8 @@
 // stays pushed across an await.
 
 import { DeviceLostError, GpuError, GpuValidationError, UnsupportedError, UsageError } from "../core/errors.ts";
-import type { AdapterSummary } from "./adapter.ts";
+import { DEFAULT_LIMITS, type KernelLimits } from "../../shaders/strategy.ts";
+import { limitsRecord, type AdapterSummary } from "./adapter.ts";
 import { usagesOf, type BufferKind } from "./constants.ts";
 import { errorFilters, gpuError, messageOf, uncapturedError } from "./gpuErrors.ts";
 import { Pipelines, type GpuPipeline, type KernelLayout } from "./pipelines.ts";
@@ -53,6 +54,8 @@ export class Gpu {
   readonly limits: GPUSupportedLimits;
   /** What the device grants, which may be less than the adapter has. */
   readonly features: ReadonlySet<string>;
+  /** Limits and features as the kernels' strategies ask for them. */
+  readonly kernelLimits: KernelLimits;
   readonly counters: Readonly<GpuCounters>;
   /** Resolves when the device is lost; never when it goes by {@link dispose}. */
   readonly lost: Promise<DeviceLostError>;
@@ -80,6 +83,14 @@ export class Gpu {
     this.keepAlive = parts.keepAlive;
     this.limits = this.device.limits;
     this.features = new Set(this.device.features);
+    const info = this.device.adapterInfo as GPUAdapterInfo | undefined; // older implementations lack it
+    this.kernelLimits = {
+      ...DEFAULT_LIMITS,
+      ...limitsRecord(this.limits),
+      features: this.features,
+      subgroupMinSize: info?.subgroupMinSize,
+      subgroupMaxSize: info?.subgroupMaxSize,
+    };
     this.count = {
       buffersCreated: 0,
       buffersLive: 0,

@@ -130,7 +130,7 @@ describe.each(devices)("on $name", { timeout: TIMEOUT_MS }, ({ gpu }) => {
   test.each(withKernel)("$name", async (operator) => {
     const strategies = await loadStrategies(operator.name);
     const checks = casesOf(operator).flatMap(({ label, problem, inputs, expected }) =>
-      checksOf(strategies, { what: label, operator, problem, inputs, expected }, gpu.limits),
+      checksOf(strategies, { what: label, operator, problem, inputs, expected }, gpu.kernelLimits),
     );
     expect(checks.length).toBeGreaterThan(0);
     expect(await failuresOf(gpu, checks)).toEqual([]);
@@ -138,8 +138,8 @@ describe.each(devices)("on $name", { timeout: TIMEOUT_MS }, ({ gpu }) => {
 
   test.each(withKernel.filter(hasEpilogue))("$name with an epilogue", async (operator) => {
     const strategies = await loadStrategies(operator.name);
-    const checks = sampledChecks(strategies, epilogueProblems(operator), gpu.limits, EPILOGUE_CASES);
-    for (const { name } of strategies.filter((strategy) => isReached(strategy, operator, gpu.limits)))
+    const checks = sampledChecks(strategies, epilogueProblems(operator), gpu.kernelLimits, EPILOGUE_CASES);
+    for (const { name } of strategies.filter((strategy) => isReached(strategy, operator, gpu.kernelLimits)))
       expect(checks.map(({ task }) => task.strategy.name)).toContain(name);
     expect(await failuresOf(gpu, checks)).toEqual([]);
   });
@@ -159,7 +159,7 @@ describe.each(devices)("on $name", { timeout: TIMEOUT_MS }, ({ gpu }) => {
           inputs: values,
           expected,
         },
-        gpu.limits,
+        gpu.kernelLimits,
       );
     });
     expect(checks.length).toBeGreaterThan(0);
@@ -171,7 +171,7 @@ describe.each(devices)("on $name", { timeout: TIMEOUT_MS }, ({ gpu }) => {
     const inputs = program!.inputs.map((type, i) => randomTensor(type, 77 + i));
     const expected = evaluateProgram(program!, inputs.map(exactly));
     const strategies = await loadStrategies(pointwise.name);
-    const checks = checksOf(strategies, { what, operator: pointwise, problem, inputs, expected }, gpu.limits);
+    const checks = checksOf(strategies, { what, operator: pointwise, problem, inputs, expected }, gpu.kernelLimits);
     expect(checks.length).toBeGreaterThan(0);
     expect(await failuresOf(gpu, checks)).toEqual([]);
   });
