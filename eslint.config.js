@@ -112,5 +112,6 @@ export default defineConfig(
   banned(["src/engine.ts"], preprocessor, nodeGpu),
   banned(["tests/**", "bench/**"], preprocessor),
   banned(["demos/**"], preprocessor, nodeGpu, internals),
+  { files: ["bench/peers/adapters/*.mjs"], languageOptions: { globals: globals.browser } },
   { files: ["**/*.{js,mjs,cjs}"], extends: [tseslint.configs.disableTypeChecked] },
 );

@@ -4,6 +4,8 @@
 //
 //   npm run bench:models -- --models ../shared/conformance/models --ort ~/ort/node_modules/onnxruntime-web/dist \
 //     [--only ultraface,dtln_1] [--rounds 15] [--cold 3] [--json FILE]
+//
+// --rounds 0 measures cold starts only.
 
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -73,50 +75,62 @@ if (options.json) await writeFile(options.json, `${JSON.stringify(rows, null, 2)
 
 async function measure(folder: string): Promise<Row> {
   await using server = await serveModel(folder);
-  const cold: Record<string, number> = {};
+  const { times: cold, outputs } = await coldStarts(server);
+  const warm = Number(options.rounds) > 0 ? await runs(server) : undefined;
+  return {
+    model: basename(folder),
+    ...(warm && { "neurite ms": warm["neurite"]! }),
+    "neurite cold ms": cold["neurite"]!,
+    ...(warm?.["ort"] && { "ort ms": warm["ort"], ratio: warm["ort"] / warm["neurite"]! }),
+    ...(cold["ort"] && {
+      "ort cold ms": cold["ort"],
+      "cold ratio": cold["ort"] / cold["neurite"]!,
+      difference: difference(outputs["neurite"]!, outputs["ort"]!),
+    }),
+  };
+}
+
+/** Libraries take turns, the other one first in every second round. */
+const inTurn = (round: number): readonly string[] => (round % 2 === 0 ? libraries : libraries.toReversed());
+const medians = (times: Readonly<Record<string, readonly number[]>>): Record<string, number> =>
+  Object.fromEntries(Object.entries(times).map(([library, each]) => [library, median(each)]));
+
+/** Milliseconds from navigation to the first result, each time in a new browser, and what came out. */
+async function coldStarts(server: StaticServer) {
+  const times: Record<string, number[]> = Object.fromEntries(libraries.map((library) => [library, []]));
   const outputs: Record<string, Record<string, number[]>> = {};
-  for (const library of libraries) {
-    const times: number[] = [];
-    for (let round = 0; round < Math.max(1, Number(options.cold)); round++) {
+  for (let round = 0; round < Math.max(1, Number(options.cold)); round++)
+    for (const library of inTurn(round)) {
       const browser = await launchChromium();
       try {
         const page = await openPage(browser, server, library);
-        times.push((await page.evaluate("bench.coldMs")) as number);
+        times[library]!.push((await page.evaluate("bench.coldMs")) as number);
         outputs[library] = (await page.evaluate("bench.outputs")) as Record<string, number[]>;
       } finally {
         await browser.close();
       }
     }
-    cold[library] = median(times);
-  }
-  const warm: Record<string, number[]> = Object.fromEntries(libraries.map((library) => [library, []]));
+  return { times: medians(times), outputs };
+}
+
+/** Milliseconds a run. */
+async function runs(server: StaticServer): Promise<Record<string, number>> {
+  const times: Record<string, number[]> = Object.fromEntries(libraries.map((library) => [library, []]));
   const browser = await launchChromium();
   try {
     const pages = new Map<string, Page>();
     for (const library of libraries) pages.set(library, await openPage(browser, server, library));
     for (let round = -2; round < Number(options.rounds); round++)
-      for (const library of round % 2 === 0 ? libraries : libraries.toReversed()) {
+      for (const library of inTurn(round)) {
         const page = pages.get(library)!;
         await page.bringToFront();
         const timeMs = (await page.evaluate("bench.run()")) as number;
-        if (round >= 0) warm[library]!.push(timeMs);
+        if (round >= 0) times[library]!.push(timeMs);
       }
   } finally {
     await browser.close();
   }
-  const [ours, theirs] = libraries.map((library) => median(warm[library]!));
-  return {
-    model: basename(folder),
-    "neurite ms": ours!,
-    "neurite cold ms": cold["neurite"]!,
-    ...(theirs !== undefined && {
-      "ort ms": theirs,
-      ratio: theirs / ours!,
-      "ort cold ms": cold["ort"]!,
-      "cold ratio": cold["ort"]! / cold["neurite"]!,
-      difference: difference(outputs["neurite"]!, outputs["ort"]!),
-    }),
-  };
+  return medians(times);
 }
 
 async function openPage(browser: Browser, { origin }: StaticServer, library: string): Promise<Page> {

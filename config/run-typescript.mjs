@@ -20,6 +20,10 @@ export async function resolve(specifier, context, next) {
 
 /** @type {import("node:module").LoadHook} */
 export async function load(url, context, next) {
+  if (url.startsWith("file:") && url.endsWith("?raw")) {
+    const text = await readFile(fileURLToPath(url), "utf8"); // a file as a string, as in Vite
+    return { format: "module", source: `export default ${JSON.stringify(text)}`, shortCircuit: true };
+  }
   if (!url.startsWith("file:") || !/\.ts(\?|$)/.test(url)) return next(url, context);
   const { transformWithOxc } = await import("vite");
   const path = fileURLToPath(url);

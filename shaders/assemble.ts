@@ -1,7 +1,7 @@
 // From a strategy's text to a complete shader module: binding declarations, the uniform block and the fused epilogue
 // are written here, once for all kernels, so that a strategy holds nothing but its idea.
 
-import { dtypes } from "../src/core/dtype.ts";
+import { dtypes, type DType } from "../src/core/dtype.ts";
 import type { TensorType } from "../src/core/shape.ts";
 import type { Operator } from "../src/ops/operator.ts";
 import {
@@ -11,7 +11,9 @@ import {
   narrowHelpers,
   operandIndex,
   programHelpers,
+  vector,
 } from "./common/program.ts";
+import { loadVector, neighbours, readingOf, vectorType } from "./common/vectors.ts";
 import type { AnyStrategy, BindingType, KernelProblem, Parameters, Uniform } from "./strategy.ts";
 
 /** A kernel ready to become a pipeline, with the data it runs on described but not yet placed. */
@@ -26,9 +28,9 @@ export interface AssembledKernel {
   readonly workgroups: readonly [number, number, number];
 }
 
-/** Input i of the operator (for `Pointwise`, of the program), extra input i of the epilogue, or output i. */
+/** Input i of the operator (for `Pointwise`, of the program) or of the prologue, extra input i of the epilogue, or output i. */
 interface Operand {
-  readonly kind: "input" | "extra" | "output";
+  readonly kind: "input" | "prologue" | "extra" | "output";
   readonly index: number;
 }
 
@@ -49,8 +51,16 @@ export function assemble(
   params: Parameters,
 ): AssembledKernel {
   const uniforms: Record<string, Uniform> = { ...strategy.uniforms(problem, params) };
-  const { code, bindings = {}, enable = [] } = strategy.source(problem, params);
+  const { code: own, bindings = {}, enable = [], lanes = 1 } = strategy.source(problem, params);
   const names = bindingNames(operator);
+  const { prologue } = problem;
+  const first = problem.inputs[0];
+  const made =
+    prologue &&
+    prologue.write(
+      { code: own, name: names.inputs[0]!, type: bindings[names.inputs[0]!] ?? dtypes[first!.dtype].wgsl, uniforms },
+      prologue.program,
+    );
   const isPointwise = operator.name === "Pointwise";
   const overwritten = new Set(problem.inPlace?.filter((index) => index !== undefined));
 
@@ -68,19 +78,28 @@ export function assemble(
 
   problem.inputs.forEach((type, index) => {
     if (!type || overwritten.has(index)) return;
+    if (made && index === 0) {
+      made.bindings.forEach((binding, i) => declare({ kind: "prologue", index: i }, binding.name, binding.type));
+      return;
+    }
     declare({ kind: "input", index }, isPointwise ? `x${index}` : names.inputs[index]!, dtypes[type.dtype].wgsl);
   });
   const epilogue = isPointwise ? undefined : problem.program;
   epilogue?.inputs.forEach((type, index) => {
-    if (index > 0) declare({ kind: "extra", index }, extraName(index), dtypes[type.dtype].wgsl);
+    if (index === 0) return;
+    const isVector = lanes === 4 && readingOf(type, epilogue.domain) === "vector";
+    declare({ kind: "extra", index }, extraName(index), isVector ? vectorType(type.dtype) : dtypes[type.dtype].wgsl);
   });
   const stored = epilogue ? [epilogue.instructions[epilogue.outputs[0]!]!.type] : problem.outputs;
   problem.outputs.forEach((type, index) => {
     const name = isPointwise ? `y${index}` : names.outputs[index]!;
-    declare({ kind: "output", index }, name, dtypes[(stored[index] ?? type).dtype].wgsl);
+    const { dtype } = stored[index] ?? type;
+    declare({ kind: "output", index }, name, lanes === 4 && index === 0 ? vectorType(dtype) : dtypes[dtype].wgsl);
   });
 
-  const parts = [epilogueFunction(problem, isPointwise, uniforms), code];
+  const behind = isPointwise ? "" : epilogueFunctions(problem, lanes, uniforms);
+  const helpers = made?.helpers.filter((helper) => !behind.includes(helper)) ?? [];
+  const parts = [behind, ...helpers, made?.code ?? own];
   const fields = Object.entries(uniforms);
   if (fields.length > 0) {
     const struct = fields.map(([name, { type }]) => `  ${name}: ${type},`).join("\n");
@@ -99,37 +118,46 @@ export function assemble(
 
 /**
  * `fn epilogue(value, index)`: what a heavy kernel passes every result through before storing it. It rounds or wraps to
- * the output's type, where that is narrower than a word, and carries out what has been fused behind the kernel. Kernels
- * with further outputs store those through `epilogue1(value)` … .
+ * the output's type, where that is narrower than a word, and carries out what has been fused behind the kernel. With four
+ * `lanes` it is `epilogue4(value, quad)`, for the quad-th four results. Kernels with further outputs store those through
+ * `epilogue1(value)` … .
  */
-function epilogueFunction(problem: KernelProblem, isPointwise: boolean, uniforms: Record<string, Uniform>): string {
-  if (isPointwise) return "";
+function epilogueFunctions(problem: KernelProblem, lanes: 1 | 4, uniforms: Record<string, Uniform>): string {
   const [{ dtype }, ...others] = problem.outputs as [TensorType, ...TensorType[]];
-  const type = dtypes[dtype].wgsl;
   const { program } = problem;
   const types = problem.outputs.map((output) => output.dtype);
+  const typed = (type: DType): string => (lanes === 4 ? vectorType(type) : dtypes[type].wgsl);
+  const value = narrowedValue(dtype, lanes);
+  const stored = program ? program.instructions[program.outputs[0]!]!.type.dtype : dtype;
+  const head = `fn epilogue${lanes === 4 ? "4" : ""}(value: ${typed(dtype)}, ${lanes === 4 ? "number" : "index"}: u32) -> ${typed(stored)}`;
   const further = others.map((output, i) => {
     const own = dtypes[output.dtype].wgsl;
     return `fn epilogue${i + 1}(value: ${own}) -> ${own} { return ${narrowExpression("value", output.dtype)}; }`;
   });
-  if (!program)
-    return [
-      narrowHelpers(types),
-      `fn epilogue(value: ${type}, index: u32) -> ${type} { return ${narrowExpression("value", dtype)}; }`,
-      ...further,
-    ]
-      .filter((text) => text !== "")
-      .join("\n");
-  const inputs = program.inputs.map((operand, i) => {
-    if (i === 0) return dtype === "bool" ? "(value != 0u)" : narrowExpression("value", dtype);
-    const index = operandIndex(operand, program.domain, extraName(i), "index", uniforms);
-    return loadExpression(extraName(i), index, operand.dtype);
+  if (!program) return lines(...narrowHelpers(types), `${head} { return ${value}; }`, ...further);
+  const loads = program.inputs.map((operand, i) => {
+    const { domain } = program;
+    const zero = lanes === 4 ? "vec4<u32>(0u)" : "0u";
+    if (i === 0) return dtype === "bool" ? `(value != ${zero})` : value;
+    if (lanes === 4) return loadVector(operand, domain, { name: extraName(i) }, extraName(i), uniforms);
+    return loadExpression(extraName(i), operandIndex(operand, domain, extraName(i), "index", uniforms), operand.dtype);
   });
-  const { body, results } = emitProgram(program, inputs);
-  const stored = dtypes[program.instructions[program.outputs[0]!]!.type.dtype].wgsl;
-  return `${programHelpers(program, types)}
-fn epilogue(value: ${type}, index: u32) -> ${stored} {
-${body}
-  return ${results[0]};
-}`;
+  const names = loads.map((_, i) => `v${i}`);
+  const code = emitProgram(program, names, lanes);
+  return lines(
+    ...programHelpers(program, types),
+    `${head} {`,
+    lanes === 4 ? neighbours("number") : "",
+    ...loads.map((load, i) => `  let v${i} = ${load};`),
+    ...code.lines,
+    `  return ${code.results[0]};\n}`,
+  );
+}
+
+const lines = (...texts: readonly string[]): string => texts.filter((text) => text !== "").join("\n");
+
+/** `value` rounded or wrapped to its type, lane by lane. */
+function narrowedValue(dtype: DType, lanes: 1 | 4): string {
+  if (lanes === 1 || narrowExpression("", dtype) === "") return narrowExpression("value", dtype);
+  return vector(dtype, ...["x", "y", "z", "w"].map((lane) => narrowExpression(`value.${lane}`, dtype)));
 }

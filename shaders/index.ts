@@ -1,58 +1,35 @@
-// Every kernel family, by the name of the operator it runs. A family loads when a plan first needs it, so a page pays only
-// for what its network uses.
+// The kernel families of the commonest operators, by the operator's name; those of all others are in shaders/rare.ts, which
+// loads when a plan needs one of them. A family loads when a plan first needs it, so a page pays only for what its network uses.
 
 import { UnsupportedError } from "../src/core/errors.ts";
-import { sizeOf } from "../src/core/shape.ts";
 import type { Problem } from "../src/ops/operator.ts";
-import type { AnyStrategy } from "./strategy.ts";
+import type { AnyRewrite, AnyStrategy, Special } from "./strategy.ts";
 
-/** What a family's module exports. */
+type Listed = AnyStrategy | AnyRewrite;
+
+/** What a family's index exports. */
 interface Family {
-  readonly default: readonly AnyStrategy[];
+  /** Kernels that every problem can use, and rewrites. */
+  readonly default: readonly Listed[];
+  readonly special?: readonly Special[];
 }
 
-const argMax = (): Promise<Family> => import("./argMax/index.ts");
-const cumulative = (): Promise<Family> => import("./cumulative/index.ts");
-const gather = (): Promise<Family> => import("./gather/index.ts");
+/** Operator name → the import of the index that lists its strategies; one index may serve several operators. */
+export type Families = Readonly<Record<string, () => Promise<Family>>>;
+
 const movement = (): Promise<Family> => import("./movement/index.ts");
-const averagePool = (): Promise<Family> => import("./averagePool/index.ts");
-const recurrent = (): Promise<Family> => import("./recurrent/index.ts");
 const reduce = (): Promise<Family> => import("./reduce/index.ts");
-const resample = (): Promise<Family> => import("./resample/index.ts");
-const scatter = (): Promise<Family> => import("./scatter/index.ts");
 const softmax = (): Promise<Family> => import("./softmax/index.ts");
 
-/** Operator name → the module that lists its strategies; one module may serve several operators. */
-export const families: Readonly<Record<string, (problems?: readonly Problem[]) => Promise<Family>>> = {
-  ArgMax: argMax,
-  ArgMin: argMax,
-  AveragePool: averagePool,
-  AveragePoolGradient: averagePool,
-  Col2Im: movement,
+const families: Families = {
+  AveragePool: () => import("./averagePool/index.ts"),
   Concat: movement,
-  Conv: conv,
-  ConvTranspose: () => import("./convTranspose/index.ts"),
-  ConvWeightGradient: () => import("./convWeightGradient/index.ts"),
-  DeformConv: () => import("./deformConv/index.ts"),
-  CumProd: cumulative,
-  CumSum: cumulative,
-  Gather: gather,
-  GatherElements: gather,
-  GatherGradient: scatter,
-  GatherND: gather,
-  GridSample: () => import("./gridSample/index.ts"),
-  LinearAttention: () => import("./linearAttention/index.ts"),
+  Conv: () => import("./conv/index.ts"),
   LogSoftmax: softmax,
-  LpPool: averagePool,
   MatMul: () => import("./matmul/index.ts"),
   MaxPool: () => import("./maxPool/index.ts"),
-  MaxPoolGradient: () => import("./maxPoolGradient/index.ts"),
-  MaxPoolIndices: () => import("./maxPoolIndices/index.ts"),
   Pad: movement,
-  PhiloxUniform: () => import("./philoxUniform/index.ts"),
   Pointwise: () => import("./pointwise/index.ts"),
-  RecurrentSequence: recurrent,
-  RecurrentStep: recurrent,
   ReduceL1: reduce,
   ReduceMax: reduce,
   ReduceMean: reduce,
@@ -60,26 +37,43 @@ export const families: Readonly<Record<string, (problems?: readonly Problem[]) =
   ReduceProd: reduce,
   ReduceSum: reduce,
   ReduceSumSquare: reduce,
-  Resample: resample,
-  ResampleGradient: resample,
-  ReverseSequence: movement,
   Slice: movement,
-  RoiAlign: () => import("./roiAlign/index.ts"),
-  ScatterElements: scatter,
-  ScatterND: scatter,
   Softmax: softmax,
   Standardization: () => import("./standardization/index.ts"),
-  TopK: () => import("./topK/index.ts"),
   Transpose: () => import("./transpose/index.ts"),
 };
 
-/** Strategies for kinds of convolution that not every network has come only where one does. */
-async function conv(problems?: readonly Problem[]): Promise<Family> {
-  const isAnywhere = (isKind: (problem: Problem) => boolean): boolean => problems?.some(isKind) ?? true;
-  const loading: Promise<{ readonly default: AnyStrategy | readonly AnyStrategy[] }>[] = [import("./conv/index.ts")];
-  if (isAnywhere(({ inputs }) => sizeOf(inputs[1]!.shape.slice(2)) === 1)) loading.push(import("./conv/pointwise.ts"));
-  if (isAnywhere(({ attributes }) => attributes["group"] !== 1)) loading.push(import("./conv/depthwise.ts"));
-  return { default: (await Promise.all(loading)).flatMap((family) => family.default) };
+const rare = (): Promise<{ default: Families }> => import("./rare.ts");
+
+const loaded = new Map<() => Promise<unknown>, Promise<unknown>>();
+
+/** What `load` imports: planning asks for it thousands of times, and each `import()` takes a task of a page's. */
+function once<T>(load: () => Promise<T>): Promise<T> {
+  let file = loaded.get(load) as Promise<T> | undefined;
+  if (!file) {
+    file = load();
+    loaded.set(load, file);
+    file.catch(() => loaded.delete(load)); // a page that was offline may try again
+  }
+  return file;
+}
+
+async function familyOf(operatorName: string): Promise<Family | undefined> {
+  const table = Object.hasOwn(families, operatorName) ? families : (await once(rare)).default;
+  return Object.hasOwn(table, operatorName) ? once(table[operatorName]!) : undefined;
+}
+
+async function listed(operatorName: string, problems?: readonly Problem[]): Promise<readonly Listed[]> {
+  const family = await familyOf(operatorName);
+  if (!family) return [];
+  const wanted = family.special?.filter(([isKind]) => problems?.some(isKind) ?? true) ?? [];
+  const files = await Promise.all(wanted.map(([, load]) => once(load)));
+  return [family, ...files].flatMap((file) => file.default).filter(({ operator }) => operator === operatorName);
+}
+
+/** The names of all operators that have kernels. */
+export async function operatorsWithKernels(): Promise<readonly string[]> {
+  return Object.keys({ ...families, ...(await once(rare)).default });
 }
 
 /**
@@ -90,8 +84,15 @@ export async function loadStrategies(
   operatorName: string,
   problems?: readonly Problem[],
 ): Promise<readonly AnyStrategy[]> {
-  const load = Object.hasOwn(families, operatorName) ? families[operatorName] : undefined;
-  const strategies = ((await load?.(problems))?.default ?? []).filter(({ operator }) => operator === operatorName);
+  const strategies = (await listed(operatorName, problems)).filter((one) => "source" in one);
   if (strategies.length === 0) throw new UnsupportedError(`${operatorName}: no kernel runs this operator on a GPU`);
   return strategies;
+}
+
+/** The rewrites of one operator, chosen in the same way; often none. */
+export async function loadRewrites(
+  operatorName: string,
+  problems?: readonly Problem[],
+): Promise<readonly AnyRewrite[]> {
+  return (await listed(operatorName, problems)).filter((one) => "rewrite" in one);
 }

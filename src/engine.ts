@@ -8,20 +8,23 @@ import type { AdapterSummary } from "./device/adapter.ts";
 import { acquireGpu, type DeviceOptions } from "./device/acquire.ts";
 import type { Gpu, GpuCounters } from "./device/gpu.ts";
 import type { LoadModelOptions, OnnxModel, OnnxSource } from "./formats/onnx/load.ts";
-import { Graph } from "./graph/graph.ts";
+import { Graph, type Value } from "./graph/graph.ts";
 import { eliminate } from "./graph/passes/eliminate.ts";
-import { fold } from "./graph/passes/fold.ts";
 import { Tensor } from "./graph/tensor.ts";
 import type { Variable } from "./graph/variable.ts";
 import type { CompileOptions, Compiler } from "./runtime/compiler.ts";
-import type { Executor, Inputs } from "./runtime/executor.ts";
+import type { Executable, Executor, Inputs, PrepareOptions } from "./runtime/executor.ts";
 import { GpuExecutor } from "./runtime/gpu/executor.ts";
+import type { TuneOptions, TuneReport, Tuner, TuningTarget } from "./runtime/gpu/tuner.ts";
+import type { TuningStore } from "./runtime/gpu/tuningStore.ts";
 import { Model, type VerifyOptions } from "./runtime/model.ts";
 import type { ProfileReport } from "./runtime/profile.ts";
 import type { VerifyReport } from "./runtime/verify.ts";
 import { HARDWARE_TRAITS, SOFTWARE_TRAITS } from "./scheduler/choose.ts";
-import { schedule, type ScheduleOptions } from "./scheduler/schedule.ts";
-import { loadStrategies } from "../shaders/index.ts";
+import { schedule, toolbox, type ScheduleOptions } from "./scheduler/schedule.ts";
+import type { Ceilings } from "./scheduler/traits.ts";
+import type { TuningData } from "./scheduler/tuning.ts";
+import { loadRewrites, loadStrategies } from "../shaders/index.ts";
 import { DEFAULT_LIMITS, type KernelLimits } from "../shaders/strategy.ts";
 
 export type Backend = "gpu" | "cpu";
@@ -29,6 +32,11 @@ export type Backend = "gpu" | "cpu";
 export interface EngineOptions extends DeviceOptions {
   /** `gpu` (default), or `cpu`: the float64 reference, slow and exact, needing no WebGPU. */
   readonly backend?: Backend;
+  /**
+   * Compile with what `tune` found on this adapter in earlier sessions: `true` looks where it keeps it, a store of your own
+   * is used in its place. `false` keeps nothing. Left out, `tune` keeps its tables, and they are read by the first `tune`.
+   */
+  readonly tuning?: boolean | TuningStore;
 }
 
 /** A shape means float32. */
@@ -45,13 +53,15 @@ export type InputSpec = Shape | { readonly shape: Shape; readonly dtype?: DType 
  * const { y } = await double.run({ x: [1, 2, 3] });
  */
 export async function createEngine(options: EngineOptions = {}): Promise<Engine> {
-  const { backend = "gpu", ...device } = options;
+  const { backend = "gpu", tuning, ...device } = options;
   if (backend === "cpu") {
     const { CpuExecutor } = await import("./runtime/cpu/executor.ts");
     return new Engine(new CpuExecutor(), undefined);
   }
   const gpu = await acquireGpu(device);
-  return new Engine(new GpuExecutor(gpu), gpu);
+  const engine = new Engine(new GpuExecutor(gpu), gpu, tuning);
+  if (tuning) await (await engine.loadTuner()).restore();
+  return engine;
 }
 
 export class Engine implements Compiler, Disposable {
@@ -61,6 +71,7 @@ export class Engine implements Compiler, Disposable {
   /** Rejects nothing; resolves when the device is lost. Never on the CPU backend. */
   readonly lost: Promise<unknown>;
   private readonly models = new Set<Model>();
+  private tuner: Tuner | undefined;
   private disposed = false;
 
   /** @internal Use {@link createEngine}. */
@@ -68,6 +79,7 @@ export class Engine implements Compiler, Disposable {
     /** @internal */
     readonly executor: Executor,
     private readonly gpu: Gpu | undefined,
+    private readonly tuning?: EngineOptions["tuning"],
   ) {
     this.backend = gpu ? "gpu" : "cpu";
     this.adapter = gpu?.adapter;
@@ -114,17 +126,25 @@ export class Engine implements Compiler, Disposable {
   /** Compiles a graph that was built by hand or by an importer. */
   async compileGraph(graph: Graph, options: CompileOptions = {}): Promise<Model> {
     this.check();
-    const { onProgress, signal, simplify = true, ...scheduling } = options;
-    const simplified = simplify ? eliminate(fold(eliminate(graph))) : graph;
-    const compiled = await schedule(simplified, {
-      ...scheduling,
-      limits: this.limits,
-      traits: this.traits,
-      loadStrategies,
-    });
-    throwIfAborted(signal);
-    const executable = await this.executor.prepare(compiled, { onProgress, signal });
-    const model = new Model(executable, this.name, () => this.models.delete(model));
+    const { onProgress, signal, simplify = true, expectedRuns, ...scheduling } = options;
+    const simplified = simplify ? await simplifyGraph(graph) : graph;
+    const prepare = async (preparing: PrepareOptions = {}): Promise<Executable> => {
+      const compiled = await schedule(simplified, {
+        ...scheduling,
+        limits: this.limits,
+        traits: expectedRuns ? { ...this.traits, expectedRuns } : this.traits,
+        tuning: this.tuner?.table,
+        loadStrategies,
+        loadRewrites,
+        signal: preparing.signal,
+        onKernel: (kernel, stepName) => this.executor.compile?.(kernel, stepName),
+        onStep: (done, total) => preparing.onProgress?.(done, total, "plan"),
+      });
+      throwIfAborted(preparing.signal);
+      return this.executor.prepare(compiled, preparing);
+    };
+    const executable = await prepare({ onProgress, signal });
+    const model = new Model(executable, this.name, () => this.models.delete(model), simplified, prepare);
     this.models.add(model);
     return model;
   }
@@ -152,6 +172,34 @@ export class Engine implements Compiler, Disposable {
   /** GPU time of every step of `model` from timestamp queries; the report says so where there are none. */
   profile(model: Model, inputs: Inputs, options?: { readonly repeats?: number }): Promise<ProfileReport> {
     return model.profile(inputs, options);
+  }
+
+  /**
+   * Measures the kernels that run `targets` (models, ONNX models, graphs) against each other on this adapter and keeps the
+   * winners: in IndexedDB, or, in Node, in a file under the user's cache folder. The models given are compiled again with
+   * them, and so is whatever is compiled from now on. Kernels that give wrong results here are told of and not used.
+   *
+   * @throws UsageError for an ONNX model whose shapes are still open; UnsupportedError on the CPU backend.
+   * @example
+   * console.log(String(await engine.tune(model, { budgetMs: 5_000 })));
+   */
+  async tune(targets: TuningTarget | readonly TuningTarget[], options?: TuneOptions): Promise<TuneReport> {
+    return (await this.loadTuner()).tune(targets, options);
+  }
+
+  /** Measures what the adapter can do at best, once or `again`; kernels that were not tuned are then chosen by that. */
+  async measure(options?: { readonly signal?: AbortSignal; readonly again?: boolean }): Promise<Ceilings> {
+    return (await this.loadTuner()).measure(options?.signal, options?.again);
+  }
+
+  /** What has been measured, as plain data for a JSON file; see {@link importTuning}. */
+  async exportTuning(): Promise<TuningData> {
+    return (await this.loadTuner()).table.toJSON();
+  }
+
+  /** Takes what `exportTuning` gave, or its JSON text: what is compiled from now on uses it. Throws FormatError for anything else. */
+  async importTuning(data: TuningData | string): Promise<void> {
+    (await this.loadTuner()).table.add(data);
   }
 
   /** Reads the current contents of variables (parameters) back into their `data`. */
@@ -185,17 +233,38 @@ export class Engine implements Compiler, Disposable {
     this.dispose();
   }
 
+  /** @internal */
+  async loadTuner(): Promise<Tuner> {
+    this.check();
+    const { makeTuner } = await import("./runtime/gpu/tuner.ts");
+    const { gpu, executor, limits, traits } = this;
+    return (this.tuner ??= await makeTuner(
+      { gpu, executor, limits, traits, loadStrategies, loadRewrites, tools: toolbox },
+      this.tuning,
+    ));
+  }
+
   private get limits(): KernelLimits {
     return this.gpu?.kernelLimits ?? DEFAULT_LIMITS;
   }
 
   private get traits(): ScheduleOptions["traits"] {
+    if (this.tuner) return this.tuner.traits;
     return !this.adapter || this.adapter.isSoftware ? SOFTWARE_TRAITS : HARDWARE_TRAITS;
   }
 
   private check(): void {
     if (this.disposed) throw new UsageError("this engine has been disposed; create a new one");
   }
+}
+
+/** Folds constants, and drops dead and repeated nodes. Few graphs have nodes to fold: what does it loads where one has. */
+async function simplifyGraph(graph: Graph): Promise<Graph> {
+  const live = eliminate(graph);
+  const isKnown = (value: Value | undefined): boolean => value === undefined || live.constants.has(value);
+  if (!live.nodes.some(({ inputs }) => inputs.length > 0 && inputs.every(isKnown))) return live;
+  const { fold } = await import("./graph/passes/fold.ts");
+  return eliminate(fold(live));
 }
 
 function typeOf(spec: InputSpec): TensorType {

@@ -11,6 +11,10 @@ export type { GpuCounters } from "./device/gpu.ts";
 export { Model } from "./runtime/model.ts";
 export type { VerifyOptions } from "./runtime/model.ts";
 export type { Inputs, Outputs, RunOptions } from "./runtime/executor.ts";
+export type { TunedProblem, TuneOptions, TuneProgress, TuneReport, TuningTarget } from "./runtime/gpu/tuner.ts";
+export type { TuningStore } from "./runtime/gpu/tuningStore.ts";
+export type { AdapterTuning, Ban, TuningData, TuningEntry } from "./scheduler/tuning.ts";
+export type { Ceilings } from "./scheduler/traits.ts";
 export { VerifyReport } from "./runtime/verify.ts";
 export type { StepReport } from "./runtime/verify.ts";
 export { ProfileReport } from "./runtime/profile.ts";
@@ -116,7 +120,15 @@ export type { Safetensors, WritableTensor } from "./formats/safetensors.ts";
 
 // ONNX: engine.load gives a model; these read and write files, and look into them, without running anything.
 export { OnnxModel, unsupportedOperators } from "./formats/onnx/load.ts";
-export type { LoadModelOptions, LoadProgress, OnnxInput, OnnxInputs, OnnxSource } from "./formats/onnx/load.ts";
+export type {
+  LoadModelOptions,
+  LoadProgress,
+  OnnxInput,
+  OnnxInputs,
+  OnnxSource,
+  RandomAccess,
+  StreamOptions,
+} from "./formats/onnx/load.ts";
 export type { OptimizeOptions } from "./graph/passes/optimize.ts";
 export type { OnnxArray, OnnxTensor } from "./formats/onnx/tensor.ts";
 export { decodeModel } from "./formats/onnx/decode.ts";

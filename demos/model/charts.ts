@@ -3,7 +3,7 @@
 // logarithmic scale, with the bound as a line.
 
 import { Painted, color, sans } from "./canvas.ts";
-import { bytes } from "./format.ts";
+import { bytes } from "../shared/format.ts";
 import type { PlanFacts, StepCheck } from "./protocol.ts";
 
 const LEFT = 62;

@@ -1,7 +1,7 @@
 // What there is to say about one node: its tensors, its attributes, its weights summed up, the steps that carry it out.
 
-import { element, make, pairs } from "./dom.ts";
-import { count, percent, short } from "./format.ts";
+import { element, make, pairs } from "../shared/dom.ts";
+import { count, percent, short } from "../shared/format.ts";
 import type { NodeFacts, WeightFacts } from "./protocol.ts";
 
 export function showNode(facts: NodeFacts): void {

@@ -3,8 +3,8 @@
 
 import "../shared/theme.ts";
 import { ErrorChart, MemoryChart } from "./charts.ts";
-import { bar, element, fill, make, nextFrame, pairs } from "./dom.ts";
-import { bytes, count, milliseconds, percent, short } from "./format.ts";
+import { bar, element, fill, make, nextFrame, pairs } from "../shared/dom.ts";
+import { bytes, count, milliseconds, percent, short } from "../shared/format.ts";
 import { GraphView } from "./graphView.ts";
 import { forgetNode, showNode } from "./nodePanel.ts";
 import type {

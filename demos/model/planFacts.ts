@@ -66,14 +66,14 @@ function staysIn(plan: Plan, stepsBefore: number, bytesBefore: number): Stay[] {
     }
   });
   return [...spans].map(([id, { first, last }]) => {
-    const { name, shape, buffer, offsetBytes = 0 } = values[id]!;
+    const { name, shape, buffer, offsetBytes = 0, storage } = values[id]!;
     return {
       name,
       shape: shapeText(shape),
       firstStep: stepsBefore + first,
       lastStep: stepsBefore + last,
       startBytes: starts.get(buffer!)! + offsetBytes,
-      sizeBytes: sizeBytes(shape),
+      sizeBytes: storage ? sizeBytes(shape) / 2 : sizeBytes(shape), // what kernels write is words or halves
     };
   });
 }

@@ -80,6 +80,7 @@ class Network {
             network.onKernel(done, total);
             return;
           }
+          if (stage !== "read") return;
           network.bytes = done;
           const what = total > 0 ? `${megabytes(done)} of ${megabytes(total)} MB` : `${megabytes(done)} MB`;
           job.tell("load", `${name}, ${what}`, total > 0 ? done / total : undefined, performance.now() - startMs);

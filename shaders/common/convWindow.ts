@@ -2,21 +2,28 @@
 // Kernel extents, strides, dilations and pads are compiled in, because they decide what is unrolled; extents of
 // tensors are uniforms.
 
+import { sizeOf, type TensorType } from "../../src/core/shape.ts";
 import type { ConvGeometry } from "../../src/ops/convGeometry.ts";
 import type { BindingType, Uniform } from "../strategy.ts";
+import { unrolledList } from "./unroll.ts";
 
 /** WGSL constants of a geometry. Signed ones take part in positions, which start in the padding. */
 export function convConstants(g: ConvGeometry): string {
   return `const KD = ${g.kD}u;
-const KH = ${g.kH}u;
-const KW = ${g.kW}u;
 const STRIDE_D = ${g.strideD};
+const DILATION_D = ${g.dilationD};
+const PAD_FRONT = ${g.padFront};
+${planarConstants(g)}`;
+}
+
+/** The same without depth. */
+export function planarConstants(g: ConvGeometry): string {
+  return `const KH = ${g.kH}u;
+const KW = ${g.kW}u;
 const STRIDE_H = ${g.strideH};
 const STRIDE_W = ${g.strideW};
-const DILATION_D = ${g.dilationD};
 const DILATION_H = ${g.dilationH};
 const DILATION_W = ${g.dilationW};
-const PAD_FRONT = ${g.padFront};
 const PAD_TOP = ${g.padTop};
 const PAD_LEFT = ${g.padLeft};`;
 }
@@ -38,6 +45,11 @@ export function convUniforms(g: ConvGeometry): Record<string, Uniform> {
     group_c: u32(g.C / g.group),
     group_m: u32(g.M / g.group),
   };
+}
+
+/** Enough weights for a matrix product to be worth writing out what it reads; three axes have no kernel of their own. */
+export function hasManyWeights({ shape }: TensorType): boolean {
+  return sizeOf(shape) >= 4096 || shape.length > 4;
 }
 
 /** True where a convolution has no depth, so that its planes are whole channels; or that it has. */
@@ -83,7 +95,7 @@ export function rowBinding(width: 1 | 2 | 4): BindingType {
 
 /** Part of a row in registers. */
 export interface RowRegisters {
-  /** `let` declarations of the registers. */
+  /** `let` declarations of the registers: vectors, or scalars where one element of a vector is read. */
   readonly loads: string;
   /** WGSL expression of the element `offset` columns after the base; zero outside the row. */
   element(offset: number): string;
@@ -99,6 +111,26 @@ export interface RowPlace {
   readonly extent?: string;
   /** Whether the row is there at all: a bool name. Absent if it is known to be. */
   readonly guard?: string;
+  /** Name of the {@link rowFunction} that checks both; without one, each load is written out. */
+  readonly through?: string;
+}
+
+/** Not &&: that is a branch, and dozens of them take minutes to compile. An index outside is harmless in WebGPU. */
+const checked = (type: string, load: string, conditions: readonly string[]): string =>
+  conditions.length === 0 ? load : `select(${type}(0.0), ${load}, ${conditions.join(" & ")})`;
+
+/** `fn name(row, column, inside)`: the elements of `binding` there, zeros outside the row's `extent` columns and where not `inside`. */
+export function rowFunction(
+  name: string,
+  binding: string,
+  width: 1 | 2 | 4,
+  { extent }: Pick<RowPlace, "extent">,
+): string {
+  const conditions = [...(extent ? [`(u32(column) < ${extent})`] : []), "inside"];
+  const load = `${binding}[u32(row + column)${width === 1 ? "" : ` / ${width}u`}]`;
+  return `fn ${name}(row: i32, column: i32, inside: bool) -> ${elementTypes[width]} {
+  return ${checked(elementTypes[width], load, conditions)};
+}`;
 }
 
 /** Loads the elements at `offsets` of a row of `binding`, `width` at a time. */
@@ -106,27 +138,31 @@ export function loadRow(
   name: string,
   binding: string,
   width: 1 | 2 | 4,
-  { row, base, extent, guard }: RowPlace,
+  { row, base, extent, guard, through }: RowPlace,
   offsets: Iterable<number>,
 ): RowRegisters {
-  const vectors = [...new Set([...offsets].map((offset) => Math.floor(offset / width)))].sort((a, b) => a - b);
-  const registers = new Map(vectors.map((vector, i) => [vector, `${name}_${i}`]));
-  const type = elementTypes[width];
-  // An index outside is harmless in WebGPU, and what it reads is not used.
+  const used = new Map<number, Set<number>>(); // by vector, the elements that someone reads
+  for (const offset of [...offsets].sort((a, b) => a - b)) {
+    const vector = Math.floor(offset / width);
+    used.set(vector, (used.get(vector) ?? new Set()).add(offset - vector * width));
+  }
+  const registers = new Map([...used.keys()].map((vector, i) => [vector, `${name}_${i}`]));
   const loads = [...registers].map(([vector, register]) => {
     const column = `${base} + (${vector * width})`;
-    const load = `${binding}[u32(${row} + ${column})${width === 1 ? "" : ` / ${width}u`}]`;
-    // Not &&: that is a branch, and dozens of them take minutes to compile.
+    // Of a vector at the edge often a single element is read: that is a scalar load.
+    const [single, ...others] = used.get(vector)!;
+    const element = width > 1 && others.length === 0 ? `[${single}]` : "";
+    if (through && element === "") return `let ${register} = ${through}(${row}, ${column}, ${guard ?? "true"});`;
+    const load = `${binding}[u32(${row} + ${column})${width === 1 ? "" : ` / ${width}u`}]${element}`;
     const conditions = [...(guard ? [guard] : []), ...(extent ? [`(u32(${column}) < ${extent})`] : [])];
-    if (conditions.length === 0) return `let ${register} = ${load};`;
-    return `let ${register} = select(${type}(0.0), ${load}, ${conditions.join(" & ")});`;
+    return `let ${register} = ${checked(element === "" ? elementTypes[width] : "f32", load, conditions)};`;
   });
   return {
     loads: loads.join("\n"),
     element(offset) {
       const vector = Math.floor(offset / width);
       const register = registers.get(vector)!;
-      return width === 1 ? register : `${register}[${offset - vector * width}]`;
+      return used.get(vector)!.size === 1 ? register : `${register}[${offset - vector * width}]`;
     },
   };
 }
@@ -139,6 +175,43 @@ export function evenPart(size: number, most: number): number {
 /** `value` rounded up to a multiple of `step`. */
 export function roundUp(value: number, step: number): number {
   return Math.ceil(value / step) * step;
+}
+
+/** A tile of results in registers, and where its columns begin. */
+interface ResultTile {
+  readonly rows: number;
+  readonly columns: number;
+  /** WGSL expression of one result. */
+  readonly result: (row: number, column: number) => string;
+  /** The row's first column of the tile, and the columns of whole rows: u32 expressions. */
+  readonly first: string;
+  readonly extent: string;
+}
+
+/** 4 if rows of Y are whole vectors, in tiles that begin and end with vectors; else 1. */
+export function storedLanes(extent: number, columns: number): 1 | 4 {
+  return extent % 4 === 0 && columns % 4 === 0 ? 4 : 1;
+}
+
+/**
+ * `array`, the declaration of all results, and `row`, a statement that stores row `i` of them behind `y_row`, with `bias`
+ * added. Loops, not a copy of the epilogue for each output: compiling those would take longer than running.
+ */
+export function storeResults(
+  { rows, columns, result, first, extent }: ResultTile,
+  lanes: 1 | 4,
+): Record<"array" | "row", string> {
+  const at = (i: number): string => result(Math.floor(i / columns), i % columns);
+  const group = (i: number): string => (lanes === 1 ? at(i) : `vec4<f32>(${unrolledList(4, (c) => at(4 * i + c))})`);
+  const [width, suffix] = [columns / lanes, lanes === 4 ? "4" : ""];
+  const count = rows * width;
+  return {
+    array: `var results = array<${lanes === 4 ? "vec4<f32>" : "f32"}, ${count}>(${unrolledList(count, group)});`,
+    row: `for (var j = ${first}; j < min(${first} + ${columns}u, ${extent}); j += ${lanes}u) {
+      let place = (y_row + j) / ${lanes}u;
+      y[place] = epilogue${suffix}(results[i * ${width}u + (j - ${first}) / ${lanes}u] + bias, place);
+    }`,
+  };
 }
 
 /** True, or that a narrower tile of `candidates` already spans rows of `extent` columns, so that this one is the same. */

@@ -59,8 +59,8 @@ export function narrowExpression(value: string, dtype: DType): string {
 }
 
 /** WGSL functions that {@link narrowExpression} needs for these types, each once. */
-export function narrowHelpers(types: Iterable<DType>): string {
-  return [...new Set(types)].flatMap((dtype) => NARROW_WGSL[dtype] ?? []).join("\n");
+export function narrowHelpers(types: Iterable<DType>): string[] {
+  return [...new Set(types)].flatMap((dtype) => NARROW_WGSL[dtype] ?? []);
 }
 
 /** Negative literals in parentheses: `-${literal}` must not read as a decrement. */
@@ -74,8 +74,9 @@ export function loadExpression(name: string, index: string, dtype: DType): strin
 }
 
 /** A register's value as it is stored. */
-function storeExpression(value: string, dtype: DType): string {
-  return dtype === "bool" ? `select(0u, 1u, ${value})` : value;
+function storeExpression(value: string, dtype: DType, lanes: 1 | 4): string {
+  if (dtype !== "bool") return value;
+  return lanes === 1 ? `select(0u, 1u, ${value})` : `select(vec4<u32>(0u), vec4<u32>(1u), ${value})`;
 }
 
 /**
@@ -107,24 +108,32 @@ function trim(shape: Shape): Shape {
 }
 
 export interface ProgramCode {
-  /** One `let` per instruction, in order; registers are called `r0`, `r1` … with `suffix` appended. */
-  readonly body: string;
+  /** One `let` per instruction, in order; registers are called `r0`, `r1` … . */
+  readonly lines: readonly string[];
   /** WGSL expression of each program output, ready to store. */
   readonly results: readonly string[];
 }
 
-/** Emits a program's instructions. `inputs[i]` is the WGSL expression of program input i in registers. */
-export function emitProgram(program: PointwiseProgram, inputs: readonly string[], suffix = ""): ProgramCode {
-  const read = (register: Register): string => {
-    switch (register.kind) {
-      case "input":
-        return inputs[register.index]!;
-      case "result":
-        return `r${register.index}${suffix}`;
-      case "literal":
-        return literal(register.value, register.dtype);
-    }
-  };
+const COMPONENTS = ["x", "y", "z", "w"] as const;
+
+/** Type of a register's value: bools are words in memory only. */
+const registerType = (dtype: DType): string => (dtype === "bool" ? "bool" : dtypes[dtype].wgsl);
+
+/** `a` four times, or four values, as a vector in registers. */
+export function vector(dtype: DType, ...values: readonly string[]): string {
+  return `vec4<${registerType(dtype)}>(${values.join(", ")})`;
+}
+
+/**
+ * Emits a program's instructions. `inputs[i]` is the WGSL expression of program input i in registers; with four `lanes`
+ * it names a vector of neighbouring elements, and so are the results. `suffix` ends the names of all registers.
+ */
+export function emitProgram(
+  program: PointwiseProgram,
+  inputs: readonly string[],
+  lanes: 1 | 4 = 1,
+  suffix = "",
+): ProgramCode {
   const typeOf = (register: Register): TensorType => {
     switch (register.kind) {
       case "input":
@@ -135,22 +144,43 @@ export function emitProgram(program: PointwiseProgram, inputs: readonly string[]
         return { dtype: register.dtype, shape: [] };
     }
   };
-  const lines = program.instructions.map(({ operator, attributes, args, type }, i) => {
-    const expression = operator.pointwise!.wgsl(args.map(read), attributes, args.map(typeOf));
-    const value = operator.pointwise!.selects ? expression : narrowExpression(expression, type.dtype);
-    return `  let r${i}${suffix} = ${value};`;
+  /** The register as a scalar: of vectors the given component. */
+  const read = (register: Register, component = ""): string => {
+    if (register.kind === "literal") return literal(register.value, register.dtype);
+    return `${register.kind === "input" ? inputs[register.index]! : `r${register.index}${suffix}`}${component}`;
+  };
+  const readVector = (register: Register): string =>
+    register.kind === "literal" ? vector(register.dtype, read(register)) : read(register);
+  const lines = program.instructions.map(({ operator, attributes, args, type: { dtype } }, i) => {
+    const types = args.map(typeOf);
+    const { selects, lanewise, ...pointwise } = operator.pointwise!;
+    const isNarrowed = !selects && narrowExpression("", dtype) !== "";
+    const value = (component = ""): string => {
+      const expression = pointwise.wgsl(
+        args.map((arg) => read(arg, component)),
+        attributes,
+        types,
+      );
+      return isNarrowed ? narrowExpression(expression, dtype) : expression;
+    };
+    if (lanes === 1) return `  let r${i}${suffix} = ${value()};`;
+    const isVector = lanewise && !isNarrowed && !types.some((type) => dtypes[type.dtype].kind === "int");
+    const result = isVector
+      ? pointwise.wgsl(args.map(readVector), attributes, types)
+      : vector(dtype, ...COMPONENTS.map((component) => value(`.${component}`)));
+    return `  let r${i}${suffix} = ${result};`;
   });
   const results = program.outputs.map((index) =>
-    storeExpression(`r${index}${suffix}`, program.instructions[index]!.type.dtype),
+    storeExpression(`r${index}${suffix}`, program.instructions[index]!.type.dtype, lanes),
   );
-  return { body: lines.join("\n"), results };
+  return { lines, results };
 }
 
 /**
  * WGSL functions that the program's operators declare and its literals and types need, each once. `types` are further
  * types that something is narrowed to.
  */
-export function programHelpers(program: PointwiseProgram, types: readonly DType[] = []): string {
+export function programHelpers(program: PointwiseProgram, types: readonly DType[] = []): string[] {
   const isOdd = (arg: Register): boolean =>
     arg.kind === "literal" && isFloat(arg.dtype) && !Number.isFinite(Math.fround(arg.value));
   const helpers = program.instructions.flatMap(({ operator, args }) => [
@@ -158,5 +188,5 @@ export function programHelpers(program: PointwiseProgram, types: readonly DType[
     ...(operator.pointwise?.helpers ?? []),
   ]);
   const narrow = narrowHelpers([...program.instructions.map(({ type }) => type.dtype), ...types]);
-  return [...new Set(helpers), narrow].filter((text) => text !== "").join("\n");
+  return [...new Set([...helpers, ...narrow])];
 }

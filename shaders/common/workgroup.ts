@@ -21,7 +21,8 @@ export function fitsWorkgroup(
 export function fitsBindings(limits: KernelLimits, problem: KernelProblem): true | string {
   const present = problem.inputs.filter((type) => type !== undefined).length;
   const extra = Math.max(0, (problem.program?.inputs.length ?? 0) - 1);
-  const count = present + extra + problem.outputs.length;
+  const made = problem.prologue ? problem.prologue.program.inputs.length - 1 : 0; // they stand for the first input
+  const count = present + made + extra + problem.outputs.length;
   if (count <= limits.maxStorageBuffersPerShaderStage) return true;
   return `${count} storage buffers, and the device allows ${limits.maxStorageBuffersPerShaderStage} a stage`;
 }

@@ -6,9 +6,8 @@ import type { conv } from "../../src/ops/conv.ts";
 import { convGeometry, type ConvAttributes, type ConvGeometry } from "../../src/ops/convGeometry.ts";
 import {
   columnTerms,
-  convConstants,
+  planarConstants,
   convUniforms,
-  differsFromNarrower,
   evenPart,
   isPlanar,
   loadRow,
@@ -16,21 +15,27 @@ import {
   roundUp,
   rowBinding,
   rowWidth,
+  storedLanes,
+  storeResults,
   type Term,
 } from "../common/convWindow.ts";
 import { linearDispatch, linearMain } from "../common/linear.ts";
-import { unroll, unrolledList } from "../common/unroll.ts";
+import { unroll } from "../common/unroll.ts";
 import { firstReason, fitsBindings } from "../common/workgroup.ts";
 import { defineStrategy, type KernelProblem, operatorNamed } from "../strategy.ts";
 import { wgsl } from "../wgsl.ts";
 
 const WORKGROUP = 32; // blocks are few: spread them over many workgroups
 const MOST_TERMS = 1024; // multiply-adds written out in full
-const ROWS = 4; // at most, an invocation
-const COLUMNS = [16, 8, 4]; // at most, an invocation
+/** Rows and columns of an invocation, at most. */
+const TILES: readonly (readonly number[])[] = [
+  [4, 16],
+  [2, 16],
+  [2, 8],
+];
 
 interface Limits {
-  readonly columns: number;
+  readonly tile: readonly number[];
 }
 
 /** How outputs are dealt out to invocations. */
@@ -48,11 +53,14 @@ interface Block {
   readonly inputRows: readonly { readonly row: number; readonly meets: readonly { r: number; kh: number }[] }[];
 }
 
-function blockOf(problem: KernelProblem<ConvAttributes>, most: Limits): Block & { readonly g: ConvGeometry } {
+function blockOf(
+  problem: KernelProblem<ConvAttributes>,
+  { tile: [mostRows, mostColumns] }: Limits,
+): Block & { readonly g: ConvGeometry } {
   const g = convGeometry(problem);
-  const isWholeRow = g.outW <= most.columns;
-  const columns = isWholeRow ? Math.max(1, g.outW) : roundUp(evenPart(g.outW, most.columns), 4);
-  const rows = evenPart(g.outH, ROWS);
+  const isWholeRow = g.outW <= mostColumns!;
+  const columns = isWholeRow ? Math.max(1, g.outW) : roundUp(evenPart(g.outW, mostColumns!), 4);
+  const rows = evenPart(g.outH, mostRows!);
   const [rowTiles, columnTiles] = [Math.ceil(g.outH / rows), Math.ceil(g.outW / columns)];
   const span = (rows - 1) * g.strideH + (g.kH - 1) * g.dilationH + 1;
   const inputRows = Array.from({ length: span }, (_, row) => ({
@@ -79,10 +87,17 @@ const offsetsOf = ({ terms }: Block): Set<number> => new Set(terms.flat().map(({
 
 const termCount = ({ rows, terms }: Block, { kH }: ConvGeometry): number => rows * kH * terms.flat().length;
 
+/** True, or that another tile comes to the same. */
+function isDifferent({ outH, outW }: ConvGeometry, tile: readonly number[]): true | string {
+  const own = (rows: number, columns: number): string => `${evenPart(outH, rows)} ${Math.min(columns, outW)}`;
+  const same = TILES.find(([rows, columns]) => own(rows!, columns!) === own(tile[0]!, tile[1]!))!;
+  return (same[0] === tile[0] && same[1] === tile[1]) || "another tile comes to the same";
+}
+
 export default defineStrategy({
   op: operatorNamed<typeof conv>("Conv"),
   name: "depthwise",
-  params: { columns: COLUMNS },
+  params: { tile: TILES },
 
   supports(problem, limits, most) {
     const g = convGeometry(problem);
@@ -91,7 +106,7 @@ export default defineStrategy({
     return firstReason(
       isPlanar(g),
       count <= MOST_TERMS || `this kernel would be ${count} multiply-adds in a row`,
-      differsFromNarrower(most.columns, COLUMNS, g.outW),
+      isDifferent(g, most.tile),
       fitsBindings(limits, problem),
     );
   },
@@ -108,6 +123,9 @@ export default defineStrategy({
   source(problem, most) {
     const block = blockOf(problem, most);
     const { g, rows, columns, width, isInside, terms, inputRows } = block;
+    const storeLanes = storedLanes(g.outW, columns);
+    const result = (r: number, j: number): string => `sum${r}_${j}`;
+    const store = storeResults({ rows, columns, result, first: "ow", extent: "u.out_w" }, storeLanes);
     const place = { row: "x_row", base: "left", ...(isInside ? {} : { extent: "u.W" }) };
     const x = loadRow("x", "x", width, place, offsetsOf(block));
     const add = (r: number, kh: number, j: number): string => {
@@ -115,10 +133,11 @@ export default defineStrategy({
       return products.length === 0 ? "" : `sum${r}_${j} += ${products.join(" + ")};`;
     };
     return {
+      ...(storeLanes === 4 ? { lanes: 4 } : {}),
       bindings: { x: rowBinding(width) },
       code: wgsl`
 // x [N, C, H, W] as vectors along W, w [M, 1, KH, KW], b [M]; y [N, M, out_h, out_w]
-${convConstants(g)}
+${planarConstants(g)}
 
 ${linearMain(WORKGROUP)}
   if (index >= u.invocations) { return; }
@@ -140,19 +159,15 @@ ${meets.map(({ r, kh }) => unroll(columns, (j) => add(r, kh, j))).join("\n")}
   }`,
   )
   .join("\n")}
-  // A loop, not a copy of the epilogue for each output: compiling those would take longer than running.
-  var results = array<f32, ${rows * columns}>(${unrolledList(rows * columns, (i) => `sum${Math.floor(i / columns)}_${i % columns}`)});
+  ${store.array}
 #if ${problem.inputs[2] !== undefined}
   let bias = b[m];
 #else
   let bias = 0.0;
 #endif
-  for (var i = 0u; i < ${rows}u; i++) {
-    if (oh + i >= u.out_h) { break; }
+  for (var i = 0u; i < min(${rows}u, u.out_h - oh); i++) {
     let y_row = (plane * u.out_h + oh + i) * u.out_w;
-    for (var j = 0u; j < ${columns}u; j++) {
-      if (ow + j < u.out_w) { y[y_row + ow + j] = epilogue(results[i * ${columns}u + j] + bias, y_row + ow + j); }
-    }
+    ${store.row}
   }
 }`,
     };
@@ -163,6 +178,7 @@ ${meets.map(({ r, kh }) => unroll(columns, (j) => add(r, kh, j))).join("\n")}
     const loads = inputRows.length * offsetsOf(block).size + g.kH * g.kW;
     return 4 * (block.invocations * loads + g.N * g.M * g.outH * g.outW);
   },
+  accumulators: ({ tile: [rows, columns] }) => rows! * columns!,
   intensity(problem, most) {
     const block = blockOf(problem, most);
     const { g, inputRows, width } = block;

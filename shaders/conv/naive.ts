@@ -61,6 +61,8 @@ ${linearMain(WORKGROUP)}
   y[index] = epilogue(sum, index);
 }`,
   }),
+  // A multiply-add takes two loads, and more again for looking whether the tap is there and for the loop's turn.
+  intensity: () => 0.2,
   trafficBytes(problem) {
     const g = convGeometry(problem);
     return 4 * outputs(problem) * ((2 * g.C * g.kD * g.kH * g.kW) / g.group + 1);

@@ -4,8 +4,9 @@
 // and kernel row, as vectors where its extent divides, and shared by all columns and channels of the tile. No barrier, no
 // atomics. Wins wherever a tile finds enough columns and channels; the input gradient of Conv runs here.
 
-import type { convTranspose } from "../../src/ops/conv.ts";
-import { convTransposeGeometry, type ConvGeometry, type ConvTransposeAttributes } from "../../src/ops/convGeometry.ts";
+import type { convTranspose } from "../../src/ops/convBack.ts";
+import { convTransposeGeometry } from "../../src/ops/convBackGeometry.ts";
+import { type ConvGeometry, type ConvTransposeAttributes } from "../../src/ops/convGeometry.ts";
 import {
   convConstants,
   convUniforms,

@@ -3,8 +3,9 @@
 // strides are stepped over. The yardstick, and what is left when the others decline.
 
 import { sizeOf } from "../../src/core/shape.ts";
-import type { convTranspose } from "../../src/ops/conv.ts";
-import { convTransposeGeometry, type ConvTransposeAttributes } from "../../src/ops/convGeometry.ts";
+import type { convTranspose } from "../../src/ops/convBack.ts";
+import { convTransposeGeometry } from "../../src/ops/convBackGeometry.ts";
+import { type ConvTransposeAttributes } from "../../src/ops/convGeometry.ts";
 import { convConstants, convUniforms } from "../common/convWindow.ts";
 import { linearDispatch, linearMain } from "../common/linear.ts";
 import { fitsBindings } from "../common/workgroup.ts";

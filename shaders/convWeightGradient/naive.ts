@@ -2,8 +2,9 @@
 // so most of a GPU stands idle. The yardstick, and what is left when the others decline.
 
 import { sizeOf } from "../../src/core/shape.ts";
-import type { convWeightGradient } from "../../src/ops/conv.ts";
-import { convWeightGradientGeometry, type ConvWeightGradientAttributes } from "../../src/ops/convGeometry.ts";
+import type { convWeightGradient } from "../../src/ops/convBack.ts";
+import { convWeightGradientGeometry } from "../../src/ops/convBackGeometry.ts";
+import { type ConvWeightGradientAttributes } from "../../src/ops/convGeometry.ts";
 import { convConstants, convUniforms } from "../common/convWindow.ts";
 import { linearDispatch, linearMain } from "../common/linear.ts";
 import { fitsBindings } from "../common/workgroup.ts";

@@ -3,7 +3,7 @@
 // (C/group · KH · M / channels), each with a long sum: a layer with many channels keeps a device busy, a first layer does not,
 // and belongs to workgroupReduce.
 
-import type { convWeightGradient } from "../../src/ops/conv.ts";
+import type { convWeightGradient } from "../../src/ops/convBack.ts";
 import { convConstants, convUniforms, isPlanar } from "../common/convWindow.ts";
 import { linearDispatch, linearMain } from "../common/linear.ts";
 import { unrolledList } from "../common/unroll.ts";

@@ -1,11 +1,8 @@
 // The inner part of both fast weight gradients: one row of dY for several output channels meets one row of X, and every tap
 // of a kernel row is summed in registers. Loads are shared by channels × KW sums.
 
-import {
-  convWeightGradientGeometry,
-  type ConvGeometry,
-  type ConvWeightGradientAttributes,
-} from "../../src/ops/convGeometry.ts";
+import { convWeightGradientGeometry } from "../../src/ops/convBackGeometry.ts";
+import { type ConvGeometry, type ConvWeightGradientAttributes } from "../../src/ops/convGeometry.ts";
 import { evenPart, loadRow, roundUp, rowBinding, rowWidth } from "../common/convWindow.ts";
 import { unroll } from "../common/unroll.ts";
 import type { BindingType, KernelProblem } from "../strategy.ts";

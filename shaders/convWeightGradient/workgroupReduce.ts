@@ -2,7 +2,7 @@
 // of dY in turn, and their partial sums meet in a tree in workgroup memory, always in the same order. Barriers are paid
 // once a workgroup, not once a tile, so even a CPU-emulated adapter gains, and the long sums of a first layer keep a GPU busy.
 
-import type { convWeightGradient } from "../../src/ops/conv.ts";
+import type { convWeightGradient } from "../../src/ops/convBack.ts";
 import { convConstants, convUniforms, isPlanar } from "../common/convWindow.ts";
 import { linearDispatch } from "../common/linear.ts";
 import { unroll } from "../common/unroll.ts";

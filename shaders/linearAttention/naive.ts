@@ -25,6 +25,7 @@ const columns = (problem: LinearAttentionProblem): number => {
 export default defineStrategy({
   op: operatorNamed<typeof linearAttention>("LinearAttention"),
   name: "naive",
+  readsOutputs: true,
   params: {},
   supports: (problem, limits) => fitsBindings(limits, problem),
   dispatch: (problem) => linearDispatch(columns(problem), WORKGROUP),

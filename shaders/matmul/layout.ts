@@ -102,3 +102,10 @@ export function blockDispatchFits(
   if (Math.max(...groups) <= limits.maxComputeWorkgroupsPerDimension) return true;
   return `${groups.join(" × ")} workgroups pass ${limits.maxComputeWorkgroupsPerDimension} in a dimension`;
 }
+
+/** The part of its tiles that a product fills: a tile that hangs over an edge loads as much, and multiplies in vain. */
+export function usedShare(problem: MatMulProblem, rows: number, columns: number): number {
+  const { M, N } = matMulGeometry(problem);
+  const used = (extent: number, tile: number): number => extent / (Math.ceil(extent / tile) * tile);
+  return M * N === 0 ? 1 : used(M, rows) * used(N, columns);
+}

@@ -2,7 +2,7 @@
 // the input, finds the window's first maximum once and writes the whole block, gradient and zeros. The naive kernel
 // searches every window again for each of its elements.
 
-import type { maxPoolGradient } from "../../src/ops/maxPool.ts";
+import type { maxPoolGradient } from "../../src/ops/maxPoolGradient.ts";
 import { poolGeometry } from "../../src/ops/poolGeometry.ts";
 import { linearDispatch, linearMain } from "../common/linear.ts";
 import { unroll } from "../common/unroll.ts";

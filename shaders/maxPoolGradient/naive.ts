@@ -1,7 +1,7 @@
 // A thread an input element: it asks every window that holds it whether it was that window's first maximum. Nothing is
 // added concurrently, so results do not depend on the order of threads; the price is that windows are searched again.
 
-import type { maxPoolGradient } from "../../src/ops/maxPool.ts";
+import type { maxPoolGradient } from "../../src/ops/maxPoolGradient.ts";
 import { linearMain } from "../common/linear.ts";
 import { defineStrategy, operatorNamed } from "../strategy.ts";
 import { wgsl } from "../wgsl.ts";

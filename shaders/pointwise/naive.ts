@@ -31,7 +31,7 @@ function loads(problem: KernelProblem, uniforms: Record<string, Uniform>): strin
 export default defineStrategy({
   op: operatorNamed<typeof pointwise>("Pointwise"),
   name: "naive",
-  params: { workgroup: [64, 256] },
+  params: { workgroup: [256, 64] },
   supports: (problem, limits, { workgroup }) => supportsProgram(problem, limits, workgroup),
   dispatch: (problem, { workgroup }) => linearDispatch(domainSize(problem), workgroup),
   uniforms(problem) {
@@ -43,18 +43,18 @@ export default defineStrategy({
   intensity: (problem) => programIntensity(problem, 1),
   source(problem, { workgroup }) {
     const program = programOf(problem);
-    const { body, results } = emitProgram(
+    const { lines, results } = emitProgram(
       program,
       program.inputs.map((_, i) => `v${i}`),
     );
     const stores = results.map((result, i) => `  y${i}[index] = ${result};`).join("\n");
     return {
       code: wgsl`
-${programHelpers(program)}
+${programHelpers(program).join("\n")}
 ${linearMain(workgroup)}
   if (index >= u.count) { return; }
 ${loads(problem, {})}
-${body}
+${lines.join("\n")}
 ${stores}
 }`,
     };

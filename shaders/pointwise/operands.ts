@@ -32,6 +32,10 @@ export function reinterpret(loaded: string, stored: DType, wanted: DType, width:
   return width === 1 ? `bitcast<${type}>(${loaded})` : `bitcast<vec4<${type}>>(${loaded})`;
 }
 
+/** Starting a workgroup costs: small ones are for tensors that would leave the adapter idle otherwise. */
+const LARGE = 256;
+const MANY = 1 << 16;
+
 /** What every pointwise kernel asks of a problem: bindings within the limit and honest overwriting. */
 export function supportsProgram(problem: KernelProblem, limits: KernelLimits, workgroup: number): true | string {
   const program = programOf(problem);
@@ -44,6 +48,10 @@ export function supportsProgram(problem: KernelProblem, limits: KernelLimits, wo
     overwritten.every((index) => sizeOf(program.inputs[index]!.shape) === sizeOf(program.domain)) ||
       "an output overwrites an input of another size",
     fitsWorkgroup(limits, [workgroup]),
+    workgroup >= LARGE ||
+      domainSize(problem) <= MANY ||
+      limits.maxComputeInvocationsPerWorkgroup < LARGE ||
+      "so many elements fill larger workgroups",
   );
 }
 

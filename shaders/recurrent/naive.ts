@@ -21,6 +21,7 @@ import {
 export default defineStrategy({
   op: operatorNamed<typeof recurrentSequence>("RecurrentSequence"),
   name: "naive",
+  readsOutputs: true,
   params: { workgroup: [64, 8] },
   supports: (problem, limits, { workgroup }) =>
     firstReason(fitsBindings(limits, problem), fitsWorkgroup(limits, [workgroup])),

@@ -109,6 +109,35 @@ export function places(reduction: Reduction, uniforms: Record<string, Uniform>):
   };
 }
 
+/** What a thread reads at a time: an element, four neighbours of its row, or one of each of four neighbouring rows. */
+type Reading = "scalar" | "along" | "across";
+
+/**
+ * The rows in units of what a thread reads: with `along` a row has a quarter of the steps,
+ * with `across` there are a quarter of the rows.
+ */
+export function quadsOf(rows: Reduction): { readonly rows: Reduction; readonly reading: Reading } {
+  const quarter = (runs: readonly Run[]): Run[] | undefined => {
+    const last = runs.at(-1);
+    if (last?.stride !== 1 || last.extent % 4 !== 0 || last.extent === 0) return undefined;
+    return [...runs.slice(0, -1).map(inQuads), { extent: last.extent / 4, stride: 1 }];
+  };
+  const inQuads = ({ extent, stride }: Run): Run => ({ extent, stride: stride / 4 });
+  const along = quarter(rows.reduced);
+  if (along)
+    return {
+      reading: "along",
+      rows: { count: rows.count / 4, results: rows.results, reduced: along, kept: rows.kept.map(inQuads) },
+    };
+  const across = quarter(rows.kept);
+  if (across)
+    return {
+      reading: "across",
+      rows: { count: rows.count, results: rows.results / 4, kept: across, reduced: rows.reduced.map(inQuads) },
+    };
+  return { reading: "scalar", rows };
+}
+
 /** Steps after which a partial sum is put away: √steps, so that neither it nor their total has many roundings. */
 export const chunkOf = (steps: number): number => Math.max(1, Math.ceil(Math.sqrt(steps)));
 

@@ -57,3 +57,17 @@ fn number_of(bits: u32) -> f32 { return bitcast<f32>(bits); }
 fn ordered(x: f32) -> f32 { return select(x, number_of(0x7f800000u), (bitcast<u32>(x) << 1u) > 0xff000000u); }
 fn is_undefined(peak: f32) -> bool { return (bitcast<u32>(peak) << 1u) == 0xff000000u; }
 fn defined(value: f32, peak: f32) -> f32 { return select(value, number_of(0x7fc00000u), is_undefined(peak)); }`;
+
+/**
+ * The same for kernels that walk a row once, on `Element`s, which are scalars or vectors, with `Bits` and `Truth` of their size. A row
+ * starts from LOWEST, so that nothing is subtracted from -∞, and one with nothing else has no sum.
+ */
+export const UNDEFINED = `
+const LOWEST = -0x1.fffffep+127f;
+fn number_of(bits: u32) -> f32 { return bitcast<f32>(bits); }
+fn ordered(x: Element) -> Element {
+  return select(x, Element(number_of(0x7f800000u)), (bitcast<Bits>(x) << Bits(1u)) > Bits(0xff000000u));
+}
+fn undefined_row(peak: Element, total: Element) -> Truth {
+  return ((bitcast<Bits>(peak) << Bits(1u)) == Bits(0xff000000u)) | (total == Element());
+}`;

@@ -1,4 +1,6 @@
 import naive from "./naive.ts";
+import subgroup from "./subgroup.ts";
+import welford from "./welford.ts";
 import workgroup from "./workgroup.ts";
 
-export default [naive, workgroup];
+export default [naive, welford, workgroup, subgroup];

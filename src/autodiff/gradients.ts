@@ -7,6 +7,7 @@ import { ShapeError, UnsupportedError, UsageError } from "../core/errors.ts";
 import { formatShape, sizeOf } from "../core/shape.ts";
 import { filled } from "../core/tensorData.ts";
 import { add } from "../ops/binary.ts";
+import { gradientOperators } from "../ops/gradientOperators.ts";
 import type { Graph, Node, Value } from "../graph/graph.ts";
 
 /**
@@ -39,6 +40,7 @@ export function gradients(graph: Graph, loss: Value, wrt: readonly Value[]): Val
         );
       const inputGradients = node.operator.gradient({
         build: graph,
+        operators: gradientOperators,
         attributes: node.attributes,
         inputs: node.inputs,
         outputs: node.outputs,

@@ -6,6 +6,7 @@ import { exportCommand } from "./commands/export.ts";
 import { inspectCommand } from "./commands/inspect.ts";
 import { profileCommand } from "./commands/profile.ts";
 import { runCommand } from "./commands/run.ts";
+import { tuneCommand } from "./commands/tune.ts";
 import { verifyCommand } from "./commands/verify.ts";
 import { EXIT, exitCodeOf } from "./exit.ts";
 
@@ -20,6 +21,7 @@ export async function cli(args: readonly string[]): Promise<number> {
     .addCommand(inspectCommand(exit))
     .addCommand(verifyCommand(exit))
     .addCommand(profileCommand())
+    .addCommand(tuneCommand())
     .addCommand(exportCommand())
     .addCommand(conformanceCommand(exit));
   for (const command of [program, ...program.commands]) command.exitOverride();

@@ -12,7 +12,7 @@ export async function withModel<T>(
   { backend, dims }: Pick<InputOptions, "dims"> & { readonly backend: Backend },
   use: (model: OnnxModel, engine: Engine) => Promise<T>,
 ): Promise<T> {
-  using engine = await createEngine({ backend });
+  using engine = await createEngine({ backend, tuning: true });
   using model = await engine.load(file, { dims });
   return await use(model, engine);
 }

@@ -1,7 +1,7 @@
-// Element types of tensors: their ONNX names, what they can hold, and how each is stored where it computes. Every type
-// occupies one 32-bit word per element on both backends: a float16 is a float32 that has been rounded to half precision, an
-// int8 an i32 within [-128, 127]. 64-bit types are narrowed to 32 bits, and a value that does not fit is an error
-// (see storeValues), never a silent wrap. Files and packed buffers hold the types' own sizes; src/formats converts.
+// Element types of tensors: their ONNX names, what they can hold, and how they compute: each element in one 32-bit word, on
+// both backends. A float16 is a float32 that has been rounded to half precision, an int8 an i32 within [-128, 127]. 64-bit
+// types are narrowed to 32 bits, and a value that does not fit is an error (see storeValues), never a silent wrap. Memory may
+// hold less than words (storage.ts), and files hold the types' own sizes (src/formats).
 
 import { DTypeError } from "./errors.ts";
 
@@ -22,6 +22,9 @@ export type DType =
 
 /** Host storage of a tensor's elements. */
 export type TypedArray = Float32Array | Int32Array | Uint32Array;
+
+/** Elements from which on it pays to look whether a constant fits a type narrower than its own. */
+export const LARGE_CONSTANT = 2 ** 10;
 
 interface DTypeInfo {
   /** Bytes an element takes where it computes. */

@@ -45,6 +45,11 @@ export class OutOfMemoryError extends GpuError {}
 /** The device is gone; create a new engine. */
 export class DeviceLostError extends GpuError {}
 
+/** The message of anything thrown. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
 /** Throws the signal's reason if it has been aborted. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   signal?.throwIfAborted();

@@ -9,6 +9,8 @@ export interface TensorData extends TensorType {
   readonly data: TypedArray;
   /** Nobody will ever change the elements, so that plans may share what is made of them. */
   readonly immutable?: boolean;
+  /** Where contents are elsewhere until they are needed: `count` elements from `first` on. Asking for `data` may then throw. */
+  readonly read?: (first: number, count: number) => Promise<TypedArray>;
 }
 
 /** Wraps typed or plain numbers as a host tensor. Throws {@link UsageError} when the length does not match `shape`. */

@@ -2,17 +2,13 @@
 // or worker's or Deno's navigator.gpu, and in Node the `webgpu` package (Dawn) on a real GPU or on a software driver.
 // Everything that is Node's alone sits behind a dynamic import, so that a page's bundle never loads it.
 
-import { DeviceUnavailableError } from "../core/errors.ts";
 import { limitsRecord, summarizeAdapter, wantedFeatures } from "./adapter.ts";
 import { Gpu } from "./gpu.ts";
-import { messageOf } from "./gpuErrors.ts";
-import { adapterRequest, cpuAdvice, type DeviceOptions, type FoundAdapter } from "./options.ts";
+import { adapterRequest, type DeviceOptions, type FoundAdapter } from "./options.ts";
 
 export type { DeviceOptions } from "./options.ts";
 
-const browserAdvice =
-  "Chrome and Edge have WebGPU from 113, Firefox from 141 (Windows) and 145 (macOS), Safari from 26; Chrome on Linux may " +
-  "need chrome://flags/#enable-unsafe-webgpu, and chrome://gpu says what is blocked";
+const advice = (): Promise<typeof import("./advice.ts")> => import("./advice.ts");
 
 /**
  * Finds an adapter and requests a device with all of its compute limits and, where present, `shader-f16`, `subgroups` and
@@ -42,13 +38,9 @@ async function findAdapter(options: DeviceOptions): Promise<FoundAdapter> {
   if (gpu !== undefined) return { adapter: await adapterOfPage(gpu, options) };
   if (isNode()) {
     const { findNodeAdapter } = await import("./node.ts");
-    return findNodeAdapter(options);
+    return findNodeAdapter({ ...options, request: adapterRequest(options) });
   }
-  if ("isSecureContext" in globalThis && !isSecureContext)
-    throw new DeviceUnavailableError(
-      `WebGPU needs a secure context: serve the page over https, or from http://localhost (here: ${location.origin}), ${cpuAdvice}`,
-    );
-  throw new DeviceUnavailableError(`this environment has no WebGPU (no navigator.gpu). ${browserAdvice}; ${cpuAdvice}`);
+  throw (await advice()).noWebGpu();
 }
 
 async function adapterOfPage(gpu: GPU, options: DeviceOptions): Promise<GPUAdapter> {
@@ -56,10 +48,7 @@ async function adapterOfPage(gpu: GPU, options: DeviceOptions): Promise<GPUAdapt
   if (adapter !== null) return adapter;
   const fallback = await gpu.requestAdapter({ forceFallbackAdapter: true });
   if (fallback !== null) return fallback;
-  throw new DeviceUnavailableError(
-    `WebGPU is here but offers no adapter. ${browserAdvice}. Without a GPU, Chrome emulates one when started with ` +
-      `--enable-unsafe-webgpu --use-webgpu-adapter=swiftshader; ${cpuAdvice}`,
-  );
+  throw (await advice()).noAdapter();
 }
 
 async function requestDevice(adapter: GPUAdapter, minimumLimits: boolean, name: string): Promise<GPUDevice> {
@@ -70,9 +59,7 @@ async function requestDevice(adapter: GPUAdapter, minimumLimits: boolean, name: 
       requiredLimits: minimumLimits ? {} : limitsRecord(adapter.limits),
     });
   } catch (cause) {
-    throw new DeviceUnavailableError(`${name} gives no device: ${messageOf(cause)}; try again, ${cpuAdvice}`, {
-      cause,
-    });
+    throw (await advice()).noDevice(name, cause);
   }
 }
 

@@ -1,9 +1,37 @@
 // A WGSL compile error a person can act on: each message with its line, column and the source lines around it.
 
+import { GpuError, GpuValidationError, messageOf } from "../core/errors.ts";
+
 const contextLines = 2;
 
 /** The parts of `GPUCompilationMessage` that are shown. */
 export type CompilationMessage = Pick<GPUCompilationMessage, "type" | "message" | "lineNum" | "linePos" | "length">;
+
+/** The typed error for a pipeline that failed by `cause`; `moduleError` is what the module's own error scope caught. */
+export async function compileError(
+  wgsl: string,
+  label: string,
+  module: GPUShaderModule,
+  moduleError: Promise<GPUError | null>,
+  cause: unknown,
+): Promise<GpuError> {
+  const messages = await compilationErrors(module);
+  if (messages.length > 0) {
+    const report = `WGSL of ${label} does not compile\n${formatCompilation(wgsl, messages)}`;
+    return new GpuValidationError(report, undefined, { cause });
+  }
+  const caught = await moduleError.catch(() => null);
+  const text = `the pipeline of ${label} cannot be made: ${caught?.message ?? messageOf(cause)}`;
+  const isInternal = (cause as Partial<GPUPipelineError>).reason === "internal";
+  return new (isInternal ? GpuError : GpuValidationError)(text, undefined, { cause });
+}
+
+async function compilationErrors(module: GPUShaderModule): Promise<GPUCompilationMessage[]> {
+  const info = await (module.getCompilationInfo as typeof module.getCompilationInfo | undefined)
+    ?.call(module)
+    .catch(() => undefined);
+  return (info?.messages ?? []).filter((message) => message.type === "error");
+}
 
 /** `type` and position of each message above the source lines it points at. Lines and columns count from 1. */
 export function formatCompilation(wgsl: string, messages: readonly CompilationMessage[]): string {

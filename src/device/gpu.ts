@@ -4,11 +4,18 @@
 // that came from an invalid submit is therefore never returned. Scopes are a stack that the whole device shares, so none
 // stays pushed across an await.
 
-import { DeviceLostError, GpuError, GpuValidationError, UnsupportedError, UsageError } from "../core/errors.ts";
+import {
+  DeviceLostError,
+  GpuError,
+  GpuValidationError,
+  messageOf,
+  UnsupportedError,
+  UsageError,
+} from "../core/errors.ts";
 import { DEFAULT_LIMITS, type KernelLimits } from "../../shaders/strategy.ts";
 import { limitsRecord, type AdapterSummary } from "./adapter.ts";
 import { usagesOf, type BufferKind } from "./constants.ts";
-import { errorFilters, gpuError, messageOf, uncapturedError } from "./gpuErrors.ts";
+import { errorFilters, gpuError, uncapturedError } from "./gpuErrors.ts";
 import { Pipelines, type GpuPipeline, type KernelLayout } from "./pipelines.ts";
 import { Readback, type ReadSource } from "./readback.ts";
 import type { GpuTimer } from "./timer.ts";

@@ -24,8 +24,3 @@ export function uncapturedError(error: GPUError, step: string | undefined): GpuE
     kind === "GPUOutOfMemoryError" ? "out-of-memory" : kind === "GPUInternalError" ? "internal" : "validation";
   return gpuError(filter, error.message, step);
 }
-
-/** The message of anything thrown. */
-export function messageOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
-}

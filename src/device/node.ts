@@ -4,13 +4,18 @@
 // Reached by dynamic import only. Packages are imported by a name that bundlers do not see, so that bundling for a page
 // neither needs nor pulls in Dawn.
 
-import { DeviceUnavailableError } from "../core/errors.ts";
-import { messageOf } from "./gpuErrors.ts";
-import { adapterRequest, cpuAdvice, type DeviceOptions, type FoundAdapter } from "./options.ts";
+import { DeviceUnavailableError, messageOf } from "../core/errors.ts";
+import { cpuAdvice } from "./advice.ts";
+import type { DeviceOptions, FoundAdapter } from "./options.ts";
 import { hasVulkanLoader, softwareDriverFits, withSoftwareDriver } from "./softwareDriver.ts";
 
 /** Loads a package by name; tests put in their own. */
 export type ImportModule = (name: string) => Promise<unknown>;
+
+interface NodeOptions extends DeviceOptions {
+  /** What to ask of an adapter where the system may have a GPU. */
+  readonly request?: GPURequestAdapterOptions;
+}
 
 interface Dawn {
   create(options: string[]): GPU;
@@ -27,7 +32,7 @@ let turn: Promise<unknown> = Promise.resolve(); // finding the software driver c
 
 /** Finds an adapter. Throws {@link DeviceUnavailableError} naming what to install. */
 export async function findNodeAdapter(
-  options: DeviceOptions,
+  options: NodeOptions,
   importModule: ImportModule = (name) => import(/* @vite-ignore */ name) as Promise<unknown>,
 ): Promise<FoundAdapter> {
   const dawn = await importDawn(importModule);
@@ -51,11 +56,11 @@ async function importDawn(importModule: ImportModule): Promise<Dawn> {
   }
 }
 
-async function find(dawn: Dawn, options: DeviceOptions): Promise<FoundAdapter> {
+async function find(dawn: Dawn, options: NodeOptions): Promise<FoundAdapter> {
   const packaged = softwareDriverFits();
   const software = options.software ?? false;
   if (!(software && packaged) && !noGpuHere && hasVulkanLoader()) {
-    const found = await request(dawn, adapterRequest(options));
+    const found = await request(dawn, options.request);
     if (found !== undefined) return found;
   }
   if (!software) noGpuHere = true;
@@ -82,7 +87,7 @@ async function find(dawn: Dawn, options: DeviceOptions): Promise<FoundAdapter> {
 /** An adapter of a fresh Dawn instance; an instance that found none once never finds one. */
 async function request(
   dawn: Dawn,
-  wish: GPURequestAdapterOptions,
+  wish: GPURequestAdapterOptions | undefined,
   extraOptions: readonly string[] = [],
 ): Promise<FoundAdapter | undefined> {
   const gpu = dawn.create([...dawnOptions, ...extraOptions]);

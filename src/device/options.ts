@@ -22,9 +22,6 @@ export interface FoundAdapter {
   readonly keepAlive?: unknown;
 }
 
-/** The way out that every environment has; the end of each message about a missing device. */
-export const cpuAdvice = 'or run on the CPU reference with backend: "cpu"';
-
 /** What to ask `requestAdapter` for. */
 export function adapterRequest(options: DeviceOptions): GPURequestAdapterOptions {
   return options.software === true

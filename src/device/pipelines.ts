@@ -2,9 +2,8 @@
 // layout: group 0 binding i = the i-th storage buffer; group 1 binding 0 = one uniform buffer with a dynamic offset, for
 // kernels that have uniforms. Equal layouts are one object, so bind groups fit every pipeline of their layout.
 
-import { GpuError, GpuValidationError, UnsupportedError } from "../core/errors.ts";
+import { UnsupportedError } from "../core/errors.ts";
 import { shaderStage } from "./constants.ts";
-import { messageOf } from "./gpuErrors.ts";
 
 /** How a kernel's storage buffers are bound, in order of binding, and whether it has a uniform buffer. */
 export interface KernelLayout {
@@ -80,17 +79,8 @@ export class Pipelines {
       this.onCreated();
       return { pipeline, layout, bindGroupLayouts, label };
     } catch (cause) {
-      const messages = await compilationErrors(module);
-      if (messages.length > 0) {
-        const { formatCompilation } = await import("./compileError.ts"); // kernels that compile do not load it
-        const report = `WGSL of ${label} does not compile\n${formatCompilation(wgsl, messages)}`;
-        throw new GpuValidationError(report, undefined, { cause });
-      }
-      const text = `the pipeline of ${label} cannot be made: ${((await moduleError.catch(() => null)) ?? { message: messageOf(cause) }).message}`;
-      const reason = (cause as Partial<GPUPipelineError>).reason;
-      throw reason === "internal"
-        ? new GpuError(text, undefined, { cause })
-        : new GpuValidationError(text, undefined, { cause });
+      const { compileError } = await import("./compileError.ts"); // kernels that compile do not load it
+      throw await compileError(wgsl, label, module, moduleError, cause);
     }
   }
 
@@ -135,11 +125,4 @@ function storageKey(layout: KernelLayout): string {
 
 function layoutKey(layout: KernelLayout): string {
   return `${storageKey(layout)}${layout.uniform ? "+uniforms" : ""}`;
-}
-
-async function compilationErrors(module: GPUShaderModule): Promise<GPUCompilationMessage[]> {
-  const info = await (module.getCompilationInfo as typeof module.getCompilationInfo | undefined)
-    ?.call(module)
-    .catch(() => undefined);
-  return (info?.messages ?? []).filter((message) => message.type === "error");
 }

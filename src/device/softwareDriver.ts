@@ -5,8 +5,7 @@
 //
 // Node only, and without a static node: import, so that a bundler for pages can pass it by.
 
-import { DeviceUnavailableError, FormatError } from "../core/errors.ts";
-import { messageOf } from "./gpuErrors.ts";
+import { DeviceUnavailableError, FormatError, messageOf } from "../core/errors.ts";
 import { readBrotli, readTar, unpackOnce } from "./unpack.ts";
 
 const fs = process.getBuiltinModule("node:fs");

@@ -1,16 +1,13 @@
-// Scaled dot-product attention as ONNX has it, in terms of products, Softmax and elementwise operators. Grouped queries need
-// no copies of keys: the query heads that share a key head are rows of one product. Masks hide by -∞, which Softmax
-// turns into exact zeros; where everything is hidden from a query, its weights and its result are 0.
+// Attention as ONNX has it: what its inputs and attributes mean for the operator that computes it,
+// ScaledDotProductAttention. Where everything is hidden from a query, its weights and its result are 0.
 
-import { dtypes, type DType } from "../core/dtype.ts";
 import { ShapeError, UnsupportedError } from "../core/errors.ts";
-import { formatShape, sizeOf, type Shape, type TensorType } from "../core/shape.ts";
+import { formatShape, sizeOf, type TensorType } from "../core/shape.ts";
 import { broadcastStrides } from "../core/broadcast.ts";
 import { filled } from "../core/tensorData.ts";
-import { add, greater, less, mul } from "./binary.ts";
+import { castTo, composedResult, composedScores, type ScaledDotProductAttributes } from "./attentionScores.ts";
 import { formatInputs, requireDType } from "./check.ts";
 import { concatenate } from "./concat.ts";
-import { matMul } from "./matmul.ts";
 import {
   defineOperator,
   summationBound,
@@ -20,11 +17,8 @@ import {
   type OperatorCase,
 } from "./operator.ts";
 import { reshapeTo } from "./reshape.ts";
-import { softmax } from "./softmax.ts";
+import { scaledDotProductAttention } from "./scaledDotProductAttention.ts";
 import { transpose } from "./transpose.ts";
-import { cast } from "./cast.ts";
-import { tanh } from "./sigmoid.ts";
-import { where } from "./where.ts";
 
 export type AttentionAttributes = {
   /** 1: a query attends to no key behind it; queries stand at the end of what is cached. */
@@ -94,17 +88,17 @@ function extentsOf(inputs: readonly (TensorType | undefined)[], attributes: Atte
   return { B: Q.shape[0]!, heads, keyHeads, L, P, S, D, valueD, isFlat };
 }
 
-/** [B, length, heads · size] as [B, heads, length, size]. */
+/** [B, length, heads · size] as [B, length, heads, size]. */
 function split(build: Builder, x: Operand, heads: number): Operand {
   if (x.shape.length === 4) return x;
   const [B, length, size] = x.shape as readonly [number, number, number];
-  return build.apply(transpose, [reshapeTo(build, x, [B, length, heads, size / heads])], { perm: [0, 2, 1, 3] });
+  return reshapeTo(build, x, [B, length, heads, size / heads]);
 }
 
-const scaleOf = ({ scale }: AttentionAttributes, { D }: Extents): number => (scale === 0 ? 1 / Math.sqrt(D) : scale);
+const HEADS_FIRST = [0, 1, 2, 3];
+const HEADS_LATER = [0, 2, 1, 3];
 
-const castTo = (build: Builder, x: Operand, to: DType): Operand =>
-  x.dtype === to ? x : build.apply(cast, [x], { to });
+const scaleOf = ({ scale }: AttentionAttributes, { D }: Extents): number => (scale === 0 ? 1 / Math.sqrt(D) : scale);
 
 /** `mask` [.., l] with hidden keys appended up to `S`: ONNX allows masks that end early. */
 function completeMask(build: Builder, mask: Operand, S: number): Operand {
@@ -112,40 +106,6 @@ function completeMask(build: Builder, mask: Operand, S: number): Operand {
   if (missing <= 0) return mask;
   const hidden = filled(mask.dtype === "bool" ? 0 : -Infinity, [...mask.shape.slice(0, -1), missing], mask.dtype);
   return concatenate(build, [mask, build.constant(hidden)], -1);
-}
-
-/** Scores [B, heads, L, S] with everything that may not be seen at -∞. */
-function masked(
-  build: Builder,
-  scores: Operand,
-  [mask, pastKey, lengths]: readonly [Operand | undefined, Operand | undefined, Operand | undefined],
-  { is_causal }: AttentionAttributes,
-  { B, L, P, S }: Extents,
-): Operand {
-  let result = scores;
-  const hideUnless = (seen: Operand): void => {
-    result = build.apply(where, [seen, result, build.constant(-Infinity)]);
-  };
-  if (mask) {
-    const whole = completeMask(build, mask, S);
-    if (whole.dtype === "bool") hideUnless(whole);
-    else result = build.apply(add, [result, castTo(build, whole, "float32")]);
-  }
-  // Position j - i as seen from query i, which must lie before `bound`: how a limit that is only known in a run is applied.
-  const before = (positions: (i: number, j: number) => number, rows: number, bound: Operand): void => {
-    const data = dtypes[bound.dtype].create(rows * S);
-    for (let i = 0; i < rows; i++) for (let j = 0; j < S; j++) data[i * S + j] = positions(i, j);
-    const table = build.constant({ dtype: bound.dtype, shape: [rows, S], data });
-    hideUnless(build.apply(less, [table, reshapeTo(build, bound, [B, 1, 1, 1])]));
-  };
-  if (is_causal && lengths && !pastKey) before((i, j) => j - i + L - 1, L, lengths);
-  else if (is_causal) {
-    const seen = dtypes.bool.create(L * S);
-    for (let i = 0; i < L; i++) for (let j = 0; j < S; j++) seen[i * S + j] = j <= i + P ? 1 : 0;
-    hideUnless(build.constant({ dtype: "bool", shape: [L, S], data: seen }));
-  }
-  if (lengths) before((_, j) => j, 1, lengths);
-  return result;
 }
 
 /**
@@ -270,37 +230,48 @@ export const attention: Operator<AttentionAttributes> = defineOperator<Attention
   decompose(build, inputs, attributes) {
     const [Q, K, V, mask, pastKey, pastValue, lengths] = inputs;
     const extents = extentsOf(inputs, attributes);
-    const { B, heads, keyHeads, L, S, D, valueD, isFlat } = extents;
-    const { softcap, softmax_precision, qk_matmul_output_mode: mode } = attributes;
-    const grouped: Shape = [B, keyHeads, (heads / keyHeads) * L];
-    const { dtype } = Q!;
+    const { B, heads, keyHeads, L, P, S, valueD, isFlat } = extents;
+    const { is_causal, scale, softcap, softmax_precision, qk_matmul_output_mode: mode } = attributes;
+    // Heads of 3-D inputs stay behind the sequence, where they are read in place.
+    const headsFirst = (x: Operand): Operand => (isFlat ? build.apply(transpose, [x], { perm: HEADS_LATER }) : x);
     const present = (past: Operand | undefined, fresh: Operand): Operand =>
-      past ? concatenate(build, [castTo(build, past, fresh.dtype), fresh], 2) : fresh;
+      past ? concatenate(build, [castTo(build, past, fresh.dtype), headsFirst(fresh)], 2) : fresh;
     const key = present(pastKey, split(build, K!, keyHeads));
     const value = present(pastValue, split(build, V!, keyHeads));
-
-    // Halves are only rounded to at the end.
-    const query = reshapeTo(build, castTo(build, split(build, Q!, heads), "float32"), [...grouped, D]);
-    const products = build.apply(matMul, [query, castTo(build, key, "float32")], { transB: 1 });
-    const whole = reshapeTo(build, products, [B, heads, L, S]);
-    const raw = build.apply(mul, [whole, build.constant(scaleOf(attributes, extents))]);
-    let capped = raw;
-    if (softcap > 0) {
-      const squeezed = build.apply(tanh, [build.apply(mul, [raw, build.constant(1 / softcap)])]);
-      capped = build.apply(mul, [squeezed, build.constant(softcap)]);
-    }
-    const seen = masked(build, capped, [mask, pastKey, lengths], attributes, extents);
-    const rounded = castTo(build, seen, softmax_precision === "float16" ? "float16" : "float32");
-    let weights = castTo(build, build.apply(softmax, [rounded], { axis: -1 }), "float32");
-    if (mask || lengths) {
-      // Softmax of nothing but -∞ is NaN. Hidden keys of other rows are 0 already.
-      const isSeen = build.apply(greater, [seen, build.constant(-dtypes.float32.high)]);
-      weights = build.apply(where, [isSeen, weights, build.constant(0)]);
-    }
-    const sums = build.apply(matMul, [reshapeTo(build, weights, [...grouped, S]), castTo(build, value, "float32")]);
-    let Y = castTo(build, reshapeTo(build, sums, [B, heads, L, valueD]), dtype);
-    if (isFlat) Y = reshapeTo(build, build.apply(transpose, [Y], { perm: [0, 2, 1, 3] }), [B, L, heads * valueD]);
-    return [Y, key, value, castTo(build, [raw, capped, seen, weights][mode]!, dtype)];
+    const isOneType = Q!.dtype === key.dtype && key.dtype === value.dtype;
+    const [q, k, v] = [split(build, Q!, heads), key, value].map((x) =>
+      castTo(build, x, isOneType ? x.dtype : "float32"),
+    );
+    const fresh = isFlat ? HEADS_LATER : HEADS_FIRST;
+    const cached = pastKey ? HEADS_FIRST : fresh;
+    const operands = [q, k, v, mask && completeMask(build, mask, S), lengths];
+    const options: ScaledDotProductAttributes = {
+      ...scaledDotProductAttention.attributes,
+      scale,
+      softcap,
+      ...(is_causal ? (lengths && !pastKey ? { causal: "end" } : { causal: "offset", offset: P }) : {}),
+      q_perm: fresh,
+      k_perm: cached,
+      v_perm: cached,
+      y_perm: fresh,
+    };
+    // Where the scores are wanted, too, they are computed beside; where not, nothing reads these and they go.
+    const { raw, capped, masked, weights } = composedScores(
+      build,
+      operands,
+      options,
+      softmax_precision === "float16" ? "float16" : "float32",
+    );
+    const Y =
+      softmax_precision === "float16"
+        ? composedResult(build, weights, operands, options)
+        : build.apply(scaledDotProductAttention, operands, options);
+    return [
+      castTo(build, reshapeTo(build, Y, isFlat ? [B, L, heads * valueD] : Y.shape), Q!.dtype),
+      castTo(build, pastKey ? key : headsFirst(key), K!.dtype),
+      castTo(build, pastKey ? value : headsFirst(value), V!.dtype),
+      castTo(build, [raw, capped, masked, weights][mode]!, Q!.dtype),
+    ];
   },
 
   cases: attentionCases(),

@@ -4,7 +4,6 @@
 import { dtypes, isFloat, isWide } from "../core/dtype.ts";
 import type { TensorType } from "../core/shape.ts";
 import type { Accepted } from "./check.ts";
-import { sumTo } from "./expand.ts";
 import { EPSILON, type GradientContext, type Operand, type Operator, type OperatorCase } from "./operator.ts";
 import { binaryCases, definePointwise, exact, type NoAttributes } from "./pointwise.ts";
 import { scalar } from "./scalar.ts";
@@ -33,8 +32,8 @@ export function gradientsOf(
   left: () => Operand,
   right: () => Operand,
 ): (Operand | undefined)[] {
-  const { build, inputs, wanted } = context;
-  return [left, right].map((rule, i) => (wanted[i] ? sumTo(build, rule(), inputs[i]!.shape) : undefined));
+  const { build, operators, inputs, wanted } = context;
+  return [left, right].map((rule, i) => (wanted[i] ? operators.sumTo(build, rule(), inputs[i]!.shape) : undefined));
 }
 
 /** WGSL of an operation on integers as functions: a literal 0 to the right of / or % does not compile, at run time a / 0 is a. */
@@ -51,6 +50,7 @@ export const add: Operator<NoAttributes> = definePointwise<NoAttributes>({
   attributes: {},
   accepts: "number",
   wgsl: ([a, b]) => `(${a} + ${b})`,
+  lanewise: true,
   evaluate: ([a, b]) => a! + b!,
   propagate: (_, [ea, eb]) => ea! + eb!,
   gradient: (context) => {
@@ -71,6 +71,7 @@ export const sub: Operator<NoAttributes> = definePointwise<NoAttributes>({
   attributes: {},
   accepts: "number",
   wgsl: ([a, b]) => `(${a} - ${b})`,
+  lanewise: true,
   evaluate: ([a, b]) => a! - b!,
   propagate: (_, [ea, eb]) => ea! + eb!,
   gradient: (context) => {
@@ -91,6 +92,7 @@ export const mul: Operator<NoAttributes> = definePointwise<NoAttributes>({
   attributes: {},
   accepts: "number",
   wgsl: ([a, b]) => `(${a} * ${b})`,
+  lanewise: true,
   evaluate: ([a, b]) => a! * b!,
   evaluateInteger: ([a, b], _, dtype) => (isWide(dtype) ? a! * b! : Math.imul(a!, b!)),
   propagate: ([a, b], [ea, eb]) => Math.abs(a!) * eb! + Math.abs(b!) * ea! + ea! * eb!,
@@ -117,6 +119,7 @@ export const div: Operator<NoAttributes> = definePointwise<NoAttributes>({
   accepts: "number",
   wgsl: ([a, b], _, [type]) => (isFloat(type!.dtype) ? `(${a} / ${b})` : integerCall("quotient", type!, a!, b!)),
   helpers: ["i32", "u32"].map((type) => integerFunction("quotient", "/", type)),
+  lanewise: true,
   evaluate: ([a, b]) => a! / b!,
   evaluateInteger: ([a, b]) => (b === 0 ? a! : Math.trunc(a! / b!)),
   propagate: ([a, b], [ea, eb]) => quotientError(a!, b!, ea!, eb!),

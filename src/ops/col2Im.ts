@@ -1,9 +1,12 @@
 // Overlapping blocks added up to an image: the inverse of cutting an image into columns, for any number of spatial axes.
 
 import { ShapeError } from "../core/errors.ts";
-import { formatType, sizeOf, stridesOf, type TensorType } from "../core/shape.ts";
+import { formatType, sizeOf, stridesOf, type Shape, type TensorType } from "../core/shape.ts";
 import { requireInputs } from "./check.ts";
+import { gather } from "./gather.ts";
 import { defineOperator, summationBound } from "./operator.ts";
+import { reshapeTo } from "./reshape.ts";
+import { pad } from "./slice.ts";
 import { axisValues, padValues } from "./window.ts";
 
 export type Col2ImAttributes = {
@@ -48,6 +51,25 @@ export function blockAxes(attributes: Col2ImAttributes): BlockAxis[] {
   });
 }
 
+/** The pixel that each tap of each block [taps, blocks] falls on, -1 where it is outside. */
+function tapPixels(axes: readonly BlockAxis[], image: Shape): Int32Array {
+  const tapStrides = stridesOf(axes.map(({ taps }) => taps));
+  const blockStrides = stridesOf(axes.map(({ blocks }) => blocks));
+  const pixelStrides = stridesOf(image);
+  const [taps, blocks] = [product(axes.map((axis) => axis.taps)), product(axes.map((axis) => axis.blocks))];
+  return Int32Array.from({ length: taps * blocks }, (_, index) => {
+    let pixel = 0;
+    for (const [i, { extent, stride, dilation, padBegin, ...count }] of axes.entries()) {
+      const o = Math.floor((index % blocks) / blockStrides[i]!) % count.blocks;
+      const k = Math.floor(Math.floor(index / blocks) / tapStrides[i]!) % count.taps;
+      const place = o * stride + k * dilation - padBegin;
+      if (place < 0 || place >= extent) return -1;
+      pixel += place * pixelStrides[i]!;
+    }
+    return pixel;
+  });
+}
+
 const product = (values: readonly number[]): number => values.reduce((result, value) => result * value, 1);
 
 function imageType(input: TensorType, attributes: Col2ImAttributes): TensorType {
@@ -71,31 +93,31 @@ export const col2Im = defineOperator<Col2ImAttributes>({
   attributes: { image_shape: [], block_shape: [], dilations: [], pads: [], strides: [] },
   infer: (inputs, attributes) => [imageType(requireInputs("Col2Im", ["input"], inputs)[0]!, attributes)],
   reference: ([input], { attributes, outputs }) => {
-    const axes = blockAxes(attributes);
-    const tapStrides = stridesOf(axes.map(({ taps }) => taps));
-    const blockStrides = stridesOf(axes.map(({ blocks }) => blocks));
-    const pixelStrides = stridesOf(attributes.image_shape);
-    const [taps, blocks] = [product(axes.map((axis) => axis.taps)), product(axes.map((axis) => axis.blocks))];
     const pixels = product(attributes.image_shape);
+    const places = tapPixels(blockAxes(attributes), attributes.image_shape);
     const values = new Float64Array(sizeOf(outputs[0]!.shape));
     const terms = new Float64Array(values.length);
     input!.data.forEach((x, index) => {
-      const block = index % blocks;
-      const tap = Math.floor(index / blocks) % taps;
-      let pixel = Math.floor(index / (blocks * taps)) * pixels;
-      for (const [i, { extent, stride, dilation, padBegin, ...count }] of axes.entries()) {
-        const o = Math.floor(block / blockStrides[i]!) % count.blocks;
-        const k = Math.floor(tap / tapStrides[i]!) % count.taps;
-        const place = o * stride + k * dilation - padBegin;
-        if (place < 0 || place >= extent) return;
-        pixel += place * pixelStrides[i]!;
-      }
+      const place = places[index % places.length]!;
+      if (place < 0) return;
+      const pixel = Math.floor(index / places.length) * pixels + place;
       values[pixel]! += x;
       terms[pixel]! += Math.abs(x);
     });
     return [{ values, terms }];
   },
   errorBound: ({ attributes }) => summationBound(product(attributes.block_shape)),
+  // Each tap takes its pixel's gradient: a Gather at constant places, one of which, past the image, is 0.
+  gradient: ({ build, attributes, inputs: [input], outputGradients: [gradient] }) => {
+    const axes = blockAxes(attributes);
+    const pixels = product(attributes.image_shape);
+    const [N, C] = gradient!.shape as readonly [number, number];
+    const image = reshapeTo(build, gradient!, [N, C, pixels]);
+    const padded = build.apply(pad, [image], { pads: [0, 0, 0, 0, 0, 1] });
+    const data = Int32Array.from(tapPixels(axes, attributes.image_shape), (place) => (place < 0 ? pixels : place));
+    const places = build.constant({ dtype: "int32", shape: [data.length], data });
+    return [reshapeTo(build, build.apply(gather, [padded, places], { axis: 2 }), input!.shape)];
+  },
   flops: ({ inputs }) => sizeOf(inputs[0]!.shape),
   cases: [
     { inputs: [[1, 5, 5]], attributes: { image_shape: [5, 5], block_shape: [1, 5] } },

@@ -62,6 +62,7 @@ export const convCases: readonly OperatorCase<ConvAttributes>[] = toCases<ConvAt
   { x: [1, 2, 5, 6, 7], w: [3, 2, 2, 3, 2], bias: 3, pads: [1, 0, 1, 0, 2, 1], strides: [2, 1, 2], why: "three axes" },
   { x: [2, 4, 4, 5, 6], w: [4, 2, 3, 1, 2], group: 2, dilations: [1, 2, 3], auto_pad: "SAME_UPPER", why: "three axes" },
   { x: [1, 3, 6, 7], w: [4, 3, 3, 3], bias: 4, dtype: "float16" },
+  { x: [1, 4, 6, 10], w: [5, 4, 3, 3], bias: 5, dtype: "float16", why: "float16 rows of whole vectors" },
   { x: [2, 3, 83], w: [5, 3, 39], bias: 5, pads: [19, 19], why: "a wide kernel" },
   { x: [1, 2, 3, 70], w: [3, 2, 2, 19], strides: [1, 2], dilations: [1, 2], why: "a wide kernel, dilated" },
   { x: [1, 4, 50], w: [4, 1, 16], group: 4, strides: [8], pads: [4, 4], why: "a wide kernel of whole vectors" },

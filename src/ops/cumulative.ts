@@ -1,10 +1,12 @@
 // Running sums and products along an axis.
 
-import { sizeOf } from "../core/shape.ts";
+import { normalizeAxis, sizeOf } from "../core/shape.ts";
+import { add, mul } from "./binary.ts";
 import { requireDType, requireInputs } from "./check.ts";
 import { productIn, sumIn } from "./integers.ts";
 import { eachLine, linesOf } from "./lines.ts";
-import { defineOperator, summationBound, type Operator, type OperatorCase } from "./operator.ts";
+import { defineOperator, summationBound, type Operand, type Operator, type OperatorCase } from "./operator.ts";
+import { pad } from "./slice.ts";
 import type { DType } from "../core/dtype.ts";
 
 export type CumulativeAttributes = {
@@ -102,11 +104,32 @@ export const cumSum: Operator<CumulativeAttributes> = defineCumulative("CumSum",
   cases: casesIn(-1, 1),
 });
 
-/** CumProd (ONNX, with the axis as an attribute): running products; like {@link cumSum}, without a gradient. */
+/** CumProd (ONNX, with the axis as an attribute): running products; like {@link cumSum}. */
 export const cumProd: Operator<CumulativeAttributes> = defineCumulative("CumProd", {
   start: 1,
   combine: productIn,
   terms: (_before, _element, result) => Math.abs(result),
   bound: (length) => length,
+  gradient: ({ build, attributes, inputs: [x], outputGradients: [gradient] }) => {
+    // ∂y_i/∂x_j is the product of all factors before j times that of those between j and i, so that zeros need no division.
+    // What follows j is R_j = dy_j + x_{j+1} · R_{j+1}, for all j at once in log₂ steps: after each, R has twice as
+    // many terms, and F is the product of as many factors.
+    const { axis, exclusive, reverse } = attributes;
+    const at = normalizeAxis(axis, x!.shape.length, "CumProd");
+    if (x!.shape[at] === 0) return [gradient];
+    /** The elements `by` places further on, zeros past the last. */
+    const ahead = (of: Operand, by: number): Operand => {
+      const [begins, ends] = [x!.shape.map(() => 0), x!.shape.map(() => 0)];
+      [begins[at], ends[at]] = reverse === 1 ? [by, -by] : [-by, by];
+      return build.apply(pad, [of], { pads: [...begins, ...ends] });
+    };
+    let sums = exclusive === 1 ? ahead(gradient!, 1) : gradient!;
+    let factors = ahead(x!, 1);
+    for (let span = 1; span < x!.shape[at]!; span *= 2) {
+      sums = build.apply(add, [sums, build.apply(mul, [factors, ahead(sums, span)])]);
+      factors = build.apply(mul, [factors, ahead(factors, span)]);
+    }
+    return [build.apply(mul, [build.apply(cumProd, [x], { axis, reverse, exclusive: 1 }), sums])];
+  },
   cases: casesIn(0.5, 1.5),
 });

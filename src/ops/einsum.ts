@@ -6,7 +6,7 @@ import { ShapeError } from "../core/errors.ts";
 import { formatShape, sizeOf, stridesOf, type Shape, type TensorType } from "../core/shape.ts";
 import { mul } from "./binary.ts";
 import { formatInputs, requireDType, requireSameDType } from "./check.ts";
-import { reduceSum } from "./expand.ts";
+import { reduceSum } from "./reduce.ts";
 import { matMul } from "./matmul.ts";
 import { defineOperator, summationBound, type Builder, type Operand, type Operator } from "./operator.ts";
 import { reshapeTo } from "./reshape.ts";

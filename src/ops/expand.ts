@@ -1,22 +1,11 @@
-// Expand copies a tensor along stretched axes and ReduceSum adds along them: each is the other's gradient, which is why
-// they share a file. `sumTo` undoes any broadcast with them; every broadcasting operator's gradient ends in it.
+// Expand copies a tensor along stretched axes; its gradient, and that of every operator that broadcasts, ends in `sumTo`.
 
 import { broadcastAxes, broadcastShapes } from "../core/broadcast.ts";
-import { checkShape, sizeOf, type Shape } from "../core/shape.ts";
+import { checkShape, type Shape } from "../core/shape.ts";
 import { requireInputs } from "./check.ts";
-import { defineOperator, summationBound, type Builder, type Operand } from "./operator.ts";
+import type { Builder, Operand } from "./operator.ts";
 import { definePointwise, exact } from "./pointwise.ts";
-import {
-  eachReduced,
-  inferReduction,
-  integerReduceCases,
-  keptShape,
-  reduceCases,
-  reducedAxes,
-  reduceDefaults,
-  termCount,
-  type ReduceAttributes,
-} from "./reduction.ts";
+import { reduceSum } from "./reduce.ts";
 import { reshapeTo } from "./reshape.ts";
 
 export type ExpandAttributes = {
@@ -35,6 +24,7 @@ export const expand = definePointwise<ExpandAttributes>({
     return { dtype: input!.dtype, shape: broadcastShapes([input!.shape, shape], "Expand") };
   },
   wgsl: ([x]) => x!,
+  lanewise: true,
   evaluate: ([x]) => x!,
   propagate: (_, [error]) => error!,
   selects: true,
@@ -58,37 +48,6 @@ export function expandTo(build: Builder, x: Operand, shape: Shape): Operand {
   const axes = broadcastAxes(x.shape, shape);
   return axes.length === 0 ? x : build.apply(expand, [x], { shape });
 }
-
-/** ReduceSum (ONNX, with the axes as an attribute): data [..] summed over `axes`; a sum of nothing is 0. Any number type. */
-export const reduceSum = defineOperator<ReduceAttributes>({
-  name: "ReduceSum",
-  accumulates: true,
-
-  inputs: ["data"],
-  outputs: ["reduced"],
-  attributes: reduceDefaults,
-  infer: (inputs, attributes) => inferReduction("ReduceSum", inputs, attributes),
-  reference: ([data], { attributes, outputs }) => {
-    const values = new Float64Array(sizeOf(outputs[0]!.shape));
-    const terms = new Float64Array(values.length);
-    eachReduced(data!.shape, attributes, (result, index) => {
-      values[result]! += data!.data[index]!;
-      terms[result]! += Math.abs(data!.data[index]!);
-    });
-    return [{ values, terms }];
-  },
-  errorBound: ({ inputs, outputs }) => summationBound(termCount(inputs, outputs)),
-  gradient: ({ build, attributes, inputs: [data], outputGradients: [gradient] }) => {
-    const kept = keptShape(data!.shape, reducedAxes(attributes, data!.shape.length));
-    return [expandTo(build, reshapeTo(build, gradient!, kept), data!.shape)];
-  },
-  flops: ({ inputs }) => sizeOf(inputs[0]!.shape),
-  cases: [
-    ...reduceCases,
-    ...integerReduceCases,
-    { inputs: [[3, 0]], attributes: { axes: [1] }, why: "a sum of nothing" },
-  ],
-});
 
 /** Sums `gradient`, which has the shape some operand was broadcast to, back to that operand's `shape`. */
 export function sumTo(build: Builder, gradient: Operand, shape: Shape): Operand {

@@ -4,6 +4,7 @@
 import { ShapeError, UnsupportedError } from "../core/errors.ts";
 import { sizeOf } from "../core/shape.ts";
 import { formatInputs, requireDType, requireInputs } from "./check.ts";
+import { gridSampleGradient } from "./gridSampleGradient.ts";
 import { defineOperator, type Operator, type OperatorCase } from "./operator.ts";
 
 export type GridSampleAttributes = {
@@ -152,6 +153,7 @@ export const gridSample: Operator<GridSampleAttributes> = defineOperator<GridSam
     return [attributes.mode === "nearest" ? { values, terms: new Float64Array(values.length) } : { values, terms }];
   },
   errorBound: () => 2,
+  gradient: gridSampleGradient,
   flops: ({ inputs, outputs, attributes: { mode } }) =>
     2 * GRID_TAPS[mode]! ** (inputs[0]!.shape.length - 2) * sizeOf(outputs[0]!.shape),
   cases: [

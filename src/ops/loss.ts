@@ -8,7 +8,7 @@ import { tensorData } from "../core/tensorData.ts";
 import { asFloat32, asType } from "./asType.ts";
 import { div, equal, mul } from "./binary.ts";
 import { formatInputs, requireDType } from "./check.ts";
-import { reduceSum } from "./expand.ts";
+import { reduceSum } from "./reduce.ts";
 import {
   defineOperator,
   summationBound,

@@ -12,6 +12,7 @@ export const abs = definePointwise<NoAttributes>({
   attributes: {},
   accepts: "number",
   wgsl: ([x]) => `abs(${x})`,
+  lanewise: true,
   evaluate: ([x]) => Math.abs(x!),
   propagate: (_, [error]) => error!,
   rounding: exact,

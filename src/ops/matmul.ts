@@ -7,7 +7,6 @@ import { dtypes, isWide, storeValue, type DType } from "../core/dtype.ts";
 import { ShapeError } from "../core/errors.ts";
 import { formatShape, sameShape, sizeOf, type Shape, type TensorType } from "../core/shape.ts";
 import { requireDType, requireInputs, requireSameDType } from "./check.ts";
-import { sumTo } from "./expand.ts";
 import {
   defineOperator,
   summationBound,
@@ -217,7 +216,7 @@ export const matMul: Operator<MatMulAttributes> = defineOperator<MatMulAttribute
     return 2 * batchSize * M * N * K;
   },
 
-  gradient({ build, attributes, inputs: [A, B], outputGradients: [dY], wanted }) {
+  gradient({ build, operators, attributes, inputs: [A, B], outputGradients: [dY], wanted }) {
     if (!A || !B || !dY) return [];
     // Vectors become matrices first, so that one rule does for all.
     const a = asMatrix(build, A, "A");
@@ -226,9 +225,12 @@ export const matMul: Operator<MatMulAttributes> = defineOperator<MatMulAttribute
     const cols = B.shape.length === 1 ? 1 : attributes.transB ? b.shape.at(-2)! : b.shape.at(-1)!;
     const batch = broadcastShapes([a.shape.slice(0, -2), b.shape.slice(0, -2)], "MatMul");
     const dy = reshapeTo(build, dY, [...batch, rows, cols]);
+    // Summed over the batch axes that an operand was broadcast along.
+    const shaped = (gradient: Operand, { shape }: Operand, asGiven: Operand): Operand =>
+      reshapeTo(build, operators.sumTo(build, gradient, shape), asGiven.shape);
     return [
-      wanted[0] ? reshapeTo(build, gradientOfA(build, a, b, dy, attributes), A.shape) : undefined,
-      wanted[1] ? reshapeTo(build, gradientOfB(build, a, b, dy, attributes), B.shape) : undefined,
+      wanted[0] ? shaped(gradientOfA(build, a, b, dy, attributes), a, A) : undefined,
+      wanted[1] ? shaped(gradientOfB(build, a, b, dy, attributes), b, B) : undefined,
     ];
   },
 
@@ -287,10 +289,9 @@ function gradientOfA(
   dy: Operand,
   { transA, transB }: MatMulAttributes,
 ): Operand {
-  const da = transA
+  return transA
     ? build.apply(matMul, [b, dy], { transA: transB, transB: 1 })
     : build.apply(matMul, [dy, b], { transA: 0, transB: 1 - transB });
-  return sumTo(build, da, a.shape);
 }
 
 function gradientOfB(
@@ -307,8 +308,7 @@ function gradientOfB(
     a = reshapeTo(build, a, [rows, a.shape.at(-1)!]);
     dy = reshapeTo(build, dy, [rows, dy.shape.at(-1)!]);
   }
-  const db = transB
+  return transB
     ? build.apply(matMul, [dy, a], { transA: 1, transB: transA })
     : build.apply(matMul, [a, dy], { transA: 1 - transA, transB: 0 });
-  return sumTo(build, db, b.shape);
 }

@@ -1,15 +1,12 @@
-// MaxPool, its gradient, and where the maxima lie. The gradient goes to each window's first maximum, and is computed as a
-// gather: an element asks the windows that hold it, so that results do not depend on the order of threads.
+// MaxPool, and where the maxima lie.
 
-import { dtypes, isFloat, type DType } from "../core/dtype.ts";
+import { dtypes, type DType } from "../core/dtype.ts";
 import { DTypeError, ShapeError } from "../core/errors.ts";
 import { formatType, type TensorType } from "../core/shape.ts";
-import { requireInputs, requireSameDType } from "./check.ts";
-import { defineOperator, summationBound, type Operator } from "./operator.ts";
+import { requireInputs } from "./check.ts";
+import { defineOperator, type Operator } from "./operator.ts";
 import { poolCases } from "./poolCases.ts";
 import {
-  checkPooled,
-  coveringWindows,
   planeSize,
   pooledShape,
   poolDefaults,
@@ -79,9 +76,9 @@ export const maxPool: Operator<MaxPoolAttributes> = defineOperator<MaxPoolAttrib
   errorBound: () => 0,
   flops: (problem) => poolFlops(poolGeometry(problem)),
 
-  gradient({ build, attributes, inputs: [X], outputGradients: [dY] }) {
+  gradient({ build, operators, attributes, inputs: [X], outputGradients: [dY] }) {
     if (!X || !dY) return [];
-    return [build.apply(maxPoolGradient, [X, dY], attributes)];
+    return [build.apply(operators.maxPoolGradient, [X, dY], attributes)];
   },
 
   cases: [
@@ -90,39 +87,4 @@ export const maxPool: Operator<MaxPoolAttributes> = defineOperator<MaxPoolAttrib
     { inputs: [{ shape: [1, 2, 6, 7], dtype: "float16" }], attributes: { kernel_shape: [3, 3] } },
     { inputs: [{ shape: [1, 2, 6, 8], dtype: "int8" }], attributes: { kernel_shape: [2, 2], strides: [2, 2] } },
   ],
-});
-
-/** Gradient of MaxPool: from X [N, C, …] and dY, which is shaped as its output, dX. ONNX has no such operator. */
-export const maxPoolGradient: Operator<MaxPoolAttributes> = defineOperator<MaxPoolAttributes>({
-  name: "MaxPoolGradient",
-  inputs: ["X", "dY"],
-  outputs: ["dX"],
-  attributes: defaults,
-
-  infer(inputs, attributes) {
-    const [x, dy] = requireInputs("MaxPoolGradient", ["X", "dY"], inputs);
-    requireSameDType("MaxPoolGradient", [x!, dy!]);
-    if (!isFloat(x!.dtype)) throw new DTypeError(`MaxPoolGradient: X must be float, got ${formatType(x!)}`);
-    checkPooled(dy!.shape, x!.shape, attributes, "MaxPoolGradient");
-    return [x!];
-  },
-
-  reference([X, dY], problem) {
-    const values = new Float64Array(X!.data.length);
-    const terms = new Float64Array(values.length);
-    argMaxima(poolGeometry(problem), X!.data).forEach((place, window) => {
-      if (place < 0) return;
-      values[place]! += dY!.data[window]!;
-      terms[place]! += Math.abs(dY!.data[window]!);
-    });
-    return [{ values, terms }];
-  },
-
-  errorBound: (problem) => summationBound(coveringWindows(poolGeometry(problem))),
-  flops: (problem) => poolFlops(poolGeometry(problem)),
-  cases: poolCases.map(({ x, window, ...why }) => ({
-    inputs: [x, pooledShape(x, { ...defaults, ...window }, "case")],
-    attributes: window,
-    ...why,
-  })),
 });

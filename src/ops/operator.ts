@@ -4,6 +4,7 @@
 import { dtypes, type DType } from "../core/dtype.ts";
 import { sizeOf, type Shape, type TensorType } from "../core/shape.ts";
 import type { TensorData } from "../core/tensorData.ts";
+import type { GradientOperators } from "./gradientOperators.ts";
 
 /** Attribute values are plain JSON data, so that plans serialise. */
 export type AttributeValue = number | string | boolean | readonly number[] | undefined;
@@ -55,6 +56,8 @@ export interface Builder {
 /** What a gradient rule is given. */
 export interface GradientContext<A extends Attributes = Attributes> {
   readonly build: Builder;
+  /** What rules apply but inference seldom does: taken from here, not imported, it stays off pages that only infer. */
+  readonly operators: GradientOperators;
   readonly attributes: A;
   readonly inputs: readonly (Operand | undefined)[];
   readonly outputs: readonly Operand[];
@@ -90,6 +93,8 @@ export interface Pointwise<A extends Attributes = Attributes> {
   /** WGSL function declarations the expression calls, each emitted once per kernel. */
   readonly helpers?: readonly string[];
   evaluate(args: readonly number[], attributes: A): number;
+  /** The expression also holds for vectors of floats or bools, lane by lane, literals being vectors, too. */
+  readonly lanewise?: boolean;
   /** The result is one of the operands as it is: nothing has to be rounded to float16 or wrapped to a narrow integer. */
   readonly selects?: boolean;
   /** Upper bound of the result's change when each argument moves by at most `errors[i]` (error propagation through fused chains). */
@@ -121,6 +126,11 @@ export interface Operator<A extends Attributes = Attributes> {
   /** Fewest bytes that must move. Default: every input read once and every output written once. */
   minimumBytes?(problem: Problem<A>): number;
   readonly cases: readonly OperatorCase<A>[];
+  /**
+   * How far each result moves if the elements of the first input move by at most `errors`. An operator that says so reads
+   * its first input but a few times, and takes elementwise code before it as a prologue, evaluated at every read.
+   */
+  spread?(input: ReferenceInput, errors: ArrayLike<number>, problem: Problem<A>): Float64Array;
   readonly pointwise?: Pointwise<A>;
   /** Compositions: the same in terms of other operators. They are expanded when the graph is built and have no kernel. */
   decompose?(build: Builder, inputs: readonly (Operand | undefined)[], attributes: A): readonly Operand[];

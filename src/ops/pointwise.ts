@@ -45,7 +45,7 @@ interface DefinedPointwise<A extends Operator["attributes"]> extends Pointwise<A
 /** Completes an elementwise operator: type inference, reference, bounds and costs. */
 /* @__NO_SIDE_EFFECTS__ */
 export function definePointwise<A extends Operator["attributes"]>(definition: PointwiseDefinition<A>): Operator<A> {
-  const { name, inputs: names, accepts = "float", gradient, helpers, evaluateInteger, selects } = definition;
+  const { name, inputs: names, accepts = "float", gradient, helpers, evaluateInteger, selects, lanewise } = definition;
 
   const infer = (inputs: readonly (TensorType | undefined)[], attributes: A): TensorType => {
     if (definition.infer) return definition.infer(inputs, attributes);
@@ -65,6 +65,7 @@ export function definePointwise<A extends Operator["attributes"]>(definition: Po
     propagate: (args, errors, attributes) => definition.propagate(args, errors, attributes),
     ...(helpers ? { helpers } : {}),
     ...(selects ? { selects } : {}),
+    ...(lanewise ? { lanewise } : {}),
     ...(definition.rounding
       ? { rounding: (args, result, attributes) => definition.rounding!(args, result, attributes) }
       : {}),

@@ -8,7 +8,7 @@ import { formatShape, type Shape, type TensorType } from "../core/shape.ts";
 import { add, mul } from "./binary.ts";
 import { formatInputs, requireDType } from "./check.ts";
 import { concatenate } from "./concat.ts";
-import { reduceSum } from "./expand.ts";
+import { reduceSum } from "./reduce.ts";
 import { matMul } from "./matmul.ts";
 import {
   defineOperator,

@@ -1,12 +1,10 @@
-// Reductions along axes that tensors have methods for: means and extrema. ReduceSum is defined beside Expand, its gradient;
-// other sums, products and what is composed of them are in reduceSums.ts. A reduction of nothing gives ONNX's neutral
+// Reductions along axes that tensors have methods for: sums, means and extrema. Other sums, products and what is composed of them are in reduceSums.ts. A reduction of nothing gives ONNX's neutral
 // element: 0, 1, or the end of the type's range.
 
 import { dtypes, isFloat, type DType } from "../core/dtype.ts";
 import { sizeOf } from "../core/shape.ts";
 import { div, equal, mul } from "./binary.ts";
-import { expandTo, reduceSum } from "./expand.ts";
-import { defineOperator, summationBound, type Builder, type Operand, type Operator } from "./operator.ts";
+import { defineOperator, summationBound, type GradientContext, type Operand, type Operator } from "./operator.ts";
 import {
   eachReduced,
   inferReduction,
@@ -18,17 +16,52 @@ import {
   reduceDefaults,
   termCount,
   type ReduceAttributes,
+  spreadBy,
 } from "./reduction.ts";
 import { reshapeTo } from "./reshape.ts";
-import { where } from "./where.ts";
-
-export { reduceSum };
 
 /** A result, or its gradient, as it stands against data again: expanded along the reduced axes. */
-export function expandBack(build: Builder, x: Operand, data: Operand, attributes: ReduceAttributes): Operand {
+export function expandBack(
+  { build, operators }: Pick<GradientContext, "build" | "operators">,
+  x: Operand,
+  data: Operand,
+  attributes: ReduceAttributes,
+): Operand {
   const kept = keptShape(data.shape, reducedAxes(attributes, data.shape.length));
-  return expandTo(build, reshapeTo(build, x, kept), data.shape);
+  return operators.expandTo(build, reshapeTo(build, x, kept), data.shape);
 }
+
+/** ReduceSum (ONNX, with the axes as an attribute): data [..] summed over `axes`; a sum of nothing is 0. Any number type. */
+export const reduceSum = defineOperator<ReduceAttributes>({
+  name: "ReduceSum",
+  accumulates: true,
+
+  inputs: ["data"],
+  outputs: ["reduced"],
+  attributes: reduceDefaults,
+  infer: (inputs, attributes) => inferReduction("ReduceSum", inputs, attributes),
+  reference: ([data], { attributes, outputs }) => {
+    const values = new Float64Array(sizeOf(outputs[0]!.shape));
+    const terms = new Float64Array(values.length);
+    eachReduced(data!.shape, attributes, (result, index) => {
+      values[result]! += data!.data[index]!;
+      terms[result]! += Math.abs(data!.data[index]!);
+    });
+    return [{ values, terms }];
+  },
+  errorBound: ({ inputs, outputs }) => summationBound(termCount(inputs, outputs)),
+  gradient: (context) => {
+    const { attributes, inputs, outputGradients } = context;
+    return [expandBack(context, outputGradients[0]!, inputs[0]!, attributes)];
+  },
+  flops: ({ inputs }) => sizeOf(inputs[0]!.shape),
+  spread: spreadBy((_, error) => error),
+  cases: [
+    ...reduceCases,
+    ...integerReduceCases,
+    { inputs: [[3, 0]], attributes: { axes: [1] }, why: "a sum of nothing" },
+  ],
+});
 
 /**
  * ReduceMean (ONNX, axes as an attribute): data [..] averaged over `axes`. Any number type; means of integers truncate
@@ -56,12 +89,18 @@ export const reduceMean = defineOperator<ReduceAttributes>({
   },
   // Beside the sum, the division rounds.
   errorBound: ({ inputs, outputs }) => summationBound(termCount(inputs, outputs)) + 4,
-  gradient: ({ build, attributes, inputs: [data], outputGradients: [gradient] }) => {
-    const axes = reducedAxes(attributes, data!.shape.length);
-    const share = build.apply(mul, [gradient, build.constant(1 / reducedCount(data!.shape, axes))]);
-    return [expandBack(build, share, data!, attributes)];
+  gradient: (context) => {
+    const { build, attributes, inputs, outputGradients } = context;
+    const data = inputs[0]!;
+    const axes = reducedAxes(attributes, data.shape.length);
+    const share = build.apply(mul, [outputGradients[0], build.constant(1 / reducedCount(data.shape, axes))]);
+    return [expandBack(context, share, data, attributes)];
   },
   flops: ({ inputs, outputs }) => sizeOf(inputs[0]!.shape) + sizeOf(outputs[0]!.shape),
+  spread: (data, errors, problem) => {
+    const count = termCount(problem.inputs, problem.outputs);
+    return spreadBy((_, error) => error / count)(data, errors, problem);
+  },
   cases: [...reduceCases, ...integerReduceCases],
 });
 
@@ -84,17 +123,18 @@ function defineExtremum(name: "ReduceMax" | "ReduceMin"): Operator<ReduceAttribu
       return [{ values, terms: new Float64Array(values.length) }];
     },
     errorBound: () => 0,
-    gradient: ({ build, attributes, inputs: [data], outputs: [y], outputGradients: [gradient] }) => {
+    gradient: ({ build, operators, attributes, inputs: [data], outputs: [y], outputGradients: [gradient] }) => {
       const axes = reducedAxes(attributes, data!.shape.length);
       if (axes.length === 0) return [gradient]; // each element is its own extremum
       const kept = keptShape(data!.shape, axes);
       const isChosen = build.apply(equal, [data, reshapeTo(build, y!, kept)]);
-      const one = build.apply(where, [isChosen, build.constant(1), build.constant(0)]);
+      const one = build.apply(operators.where, [isChosen, build.constant(1), build.constant(0)]);
       const ties = build.apply(reduceSum, [one], { axes });
       const share = build.apply(div, [reshapeTo(build, gradient!, kept), ties]);
-      return [build.apply(where, [isChosen, share, build.constant(0)])];
+      return [build.apply(operators.where, [isChosen, share, build.constant(0)])];
     },
     flops: ({ inputs }) => sizeOf(inputs[0]!.shape),
+    spread: spreadBy((_, error) => error, Math.max),
     cases: [
       ...reduceCases,
       ...integerReduceCases,

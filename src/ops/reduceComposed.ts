@@ -4,7 +4,7 @@ import { dtypes, isFloat } from "../core/dtype.ts";
 import { sizeOf } from "../core/shape.ts";
 import { asFloat32, asType } from "./asType.ts";
 import { add, greater, sub } from "./binary.ts";
-import { reduceSum } from "./expand.ts";
+import { reduceSum } from "./reduce.ts";
 import {
   defineOperator,
   summationBound,
@@ -25,7 +25,6 @@ import {
   termCount,
   type ReduceAttributes,
 } from "./reduction.ts";
-import { reduceInSteps } from "./reduceInSteps.ts";
 import { reduceSumSquare } from "./reduceSums.ts";
 import { reshapeTo } from "./reshape.ts";
 import { scalar } from "./scalar.ts";
@@ -85,7 +84,7 @@ export const reduceL2 = defineComposed("ReduceL2", {
     const value = Math.sqrt(sumOf(row, (x) => x * x));
     return { value, term: value };
   },
-  compose: (build, data, attributes) => build.apply(sqrt, [reduceInSteps(build, reduceSumSquare, data, attributes)]),
+  compose: (build, data, attributes) => build.apply(sqrt, [build.apply(reduceSumSquare, [data], attributes)]),
   low: -1,
   high: 1,
 });
@@ -96,7 +95,7 @@ export const reduceLogSum = defineComposed("ReduceLogSum", {
     const sum = sumOf(row, (x) => x);
     return { value: Math.log(sum), term: logError(sum) + sumOf(row, Math.abs) / sum };
   },
-  compose: (build, data, attributes) => build.apply(log, [reduceInSteps(build, reduceSum, data, attributes)]),
+  compose: (build, data, attributes) => build.apply(log, [build.apply(reduceSum, [data], attributes)]),
   low: 0.5,
   high: 2,
 });
@@ -117,11 +116,11 @@ export const reduceLogSumExp = defineComposed("ReduceLogSumExp", {
   compose: (build, data, attributes) => {
     const axes = reducedAxes(attributes, data.shape.length);
     const over = { axes, keepdims: 1, noop_with_empty_axes: 1 };
-    const peak = reduceInSteps(build, reduceMax, data, over);
+    const peak = build.apply(reduceMax, [data], over);
     // An infinite maximum would make ∞ - ∞.
     const isInfinite = build.apply(greater, [build.apply(abs, [peak]), scalar(build, dtypes[data.dtype].high, data)]);
     const shift = build.apply(where, [isInfinite, scalar(build, 0, data), peak]);
-    const sum = reduceInSteps(build, reduceSum, build.apply(exp, [build.apply(sub, [data, shift])]), over);
+    const sum = build.apply(reduceSum, [build.apply(exp, [build.apply(sub, [data, shift])])], over);
     const result = build.apply(add, [build.apply(log, [sum]), shift]);
     return reshapeTo(build, result, reducedShape(data.shape, attributes));
   },

@@ -13,6 +13,7 @@ import {
   reduceDefaults,
   termCount,
   type ReduceAttributes,
+  spreadBy,
 } from "./reduction.ts";
 import { sign } from "./magnitude.ts";
 
@@ -47,6 +48,8 @@ function defineSum(name: string, { term, roundings, gradient }: SumParts): Opera
     errorBound: ({ inputs, outputs }) => summationBound(termCount(inputs, outputs)) + roundings,
     gradient,
     flops: ({ inputs }) => 2 * sizeOf(inputs[0]!.shape),
+    // |x|, the steeper of the two, moves as x does, x² by 2|x|·error + error².
+    spread: spreadBy((x, error) => Math.max(Math.abs(term(x + error) - term(x)), Math.abs(term(x - error) - term(x)))),
     cases: [...reduceCases, ...integerReduceCases, { inputs: [[3, 0]], attributes: { axes: [1] }, why: "nothing" }],
   });
 }
@@ -55,18 +58,21 @@ function defineSum(name: string, { term, roundings, gradient }: SumParts): Opera
 export const reduceL1 = defineSum("ReduceL1", {
   term: Math.abs,
   roundings: 0,
-  gradient: ({ build, attributes, inputs: [data], outputGradients: [dy] }) => [
-    build.apply(mul, [build.apply(sign, [data]), expandBack(build, dy!, data!, attributes)]),
-  ],
+  gradient: (context) => {
+    const { build, attributes, inputs, outputGradients } = context;
+    const expanded = expandBack(context, outputGradients[0]!, inputs[0]!, attributes);
+    return [build.apply(mul, [build.apply(sign, inputs), expanded])];
+  },
 });
 
 /** ReduceSumSquare (ONNX, axes as an attribute): Σx² over `axes` of data [..]. Any number type. */
 export const reduceSumSquare = defineSum("ReduceSumSquare", {
   term: (x) => x * x,
   roundings: 1,
-  gradient: ({ build, attributes, inputs: [data], outputGradients: [dy] }) => {
-    const twice = build.apply(mul, [data, build.constant(2)]);
-    return [build.apply(mul, [twice, expandBack(build, dy!, data!, attributes)])];
+  gradient: (context) => {
+    const { build, attributes, inputs, outputGradients } = context;
+    const twice = build.apply(mul, [inputs[0], build.constant(2)]);
+    return [build.apply(mul, [twice, expandBack(context, outputGradients[0]!, inputs[0]!, attributes)])];
   },
 });
 
@@ -92,8 +98,10 @@ export const reduceProd = defineOperator<ReduceAttributes>({
     return [{ values }];
   },
   errorBound: ({ inputs, outputs }) => termCount(inputs, outputs),
-  gradient: ({ build, attributes, inputs: [data], outputs: [y], outputGradients: [dy] }) => {
-    const product = expandBack(build, build.apply(mul, [dy, y]), data!, attributes);
+  gradient: (context) => {
+    const { build, attributes, inputs, outputs, outputGradients } = context;
+    const data = inputs[0]!;
+    const product = expandBack(context, build.apply(mul, [outputGradients[0], outputs[0]]), data, attributes);
     return [build.apply(div, [product, data])];
   },
   flops: ({ inputs }) => sizeOf(inputs[0]!.shape),

@@ -2,7 +2,7 @@
 
 import { normalizeAxes, sizeOf, type Shape, type TensorType } from "../core/shape.ts";
 import { requireDType, requireInputs, type Accepted } from "./check.ts";
-import type { OperatorCase } from "./operator.ts";
+import type { Operator, OperatorCase } from "./operator.ts";
 import { eachBroadcast } from "./pointwise.ts";
 
 export type ReduceAttributes = {
@@ -91,4 +91,19 @@ export const integerReduceCases: readonly OperatorCase<ReduceAttributes>[] = [
 /** Number of elements each result is made of, at least 1. */
 export function termCount(inputs: readonly (TensorType | undefined)[], outputs: readonly TensorType[]): number {
   return Math.max(1, sizeOf(inputs[0]!.shape) / Math.max(1, sizeOf(outputs[0]!.shape)));
+}
+
+/** `spread` of a reduction: what its elements may be off, each by `of`, put together by `combine`. */
+/* @__NO_SIDE_EFFECTS__ */
+export function spreadBy(
+  of: (x: number, error: number) => number,
+  combine: (a: number, b: number) => number = (a, b) => a + b,
+): NonNullable<Operator<ReduceAttributes>["spread"]> {
+  return ({ shape, data }, errors, { attributes, outputs }) => {
+    const spread = new Float64Array(sizeOf(outputs[0]!.shape));
+    eachReduced(shape, attributes, (result, index) => {
+      spread[result] = combine(spread[result]!, of(data[index]!, errors[index]!));
+    });
+    return spread;
+  };
 }

@@ -6,7 +6,7 @@ import { formatShape, normalizeAxes, normalizeAxis, sizeOf, stridesOf, type Shap
 import { filled } from "../core/tensorData.ts";
 import { add, sub } from "./binary.ts";
 import { formatInputs, requireInputs, requireSameDType } from "./check.ts";
-import { reduceSum } from "./expand.ts";
+import { reduceSum } from "./reduce.ts";
 import { defineOperator, type Builder, type Operand, type Operator } from "./operator.ts";
 import { gatherByAxis, OUTSIDE } from "./rearrange.ts";
 import { reshapeTo } from "./reshape.ts";

@@ -4,9 +4,9 @@
 import { normalizeAxis, sizeOf, type Shape, type TensorType } from "../core/shape.ts";
 import { mul, sub } from "./binary.ts";
 import { requireDType, requireInputs } from "./check.ts";
-import { reduceSum } from "./expand.ts";
+import { reduceSum } from "./reduce.ts";
 import { defineOperator, summationBound, type Operator, type OperatorCase, type ReferenceOutput } from "./operator.ts";
-import type { Numbers } from "./operator.ts";
+import type { Numbers, ReferenceInput } from "./operator.ts";
 import { exp, expUlps, logError } from "./unary.ts";
 
 export type SoftmaxAttributes = {
@@ -60,9 +60,16 @@ function defineSoftmax(
   parts: {
     /** Values and terms of one row. */
     readonly row: (x: Numbers, row: Row, out: { values: Float64Array; terms: Float64Array }) => void;
+    /** How far a result moves when no element of its row moves by more than `error`. */
+    readonly spread: (result: number, error: number) => number;
     readonly gradient: NonNullable<Operator<SoftmaxAttributes>["gradient"]>;
   },
 ): Operator<SoftmaxAttributes> {
+  const evaluate = ({ data, shape }: ReferenceInput, { axis }: SoftmaxAttributes) => {
+    const out = { values: new Float64Array(data.length), terms: new Float64Array(data.length) };
+    for (const row of rowsOf(shape, axis)) parts.row(data, row, out);
+    return out;
+  };
   return defineOperator<SoftmaxAttributes>({
     name,
     inputs: ["input"],
@@ -74,16 +81,20 @@ function defineSoftmax(
       normalizeAxis(axis, input!.shape.length, name);
       return [input!];
     },
-    reference: ([input], { attributes }): ReferenceOutput[] => {
-      const size = input!.data.length;
-      const out = { values: new Float64Array(size), terms: new Float64Array(size) };
-      for (const row of rowsOf(input!.shape, attributes.axis)) parts.row(input!.data, row, out);
-      return [out];
-    },
+    reference: ([input], { attributes }): ReferenceOutput[] => [evaluate(input!, attributes)],
     // Twice what one pass over the row errs: one-pass kernels rescale their partial sums.
     errorBound: () => 2,
     gradient: parts.gradient,
     flops: ({ inputs }) => 5 * sizeOf(inputs[0]!.shape),
+    spread: (input, errors, { attributes }) => {
+      const spread = evaluate(input, attributes).values;
+      for (const { start, length, stride } of rowsOf(input.shape, attributes.axis)) {
+        const places = Array.from({ length }, (_, i) => start + i * stride);
+        const most = places.reduce((error, at) => Math.max(error, errors[at]!), 0);
+        for (const at of places) spread[at] = parts.spread(spread[at]!, most);
+      }
+      return spread;
+    },
     cases: softmaxCases,
   });
 }
@@ -120,6 +131,7 @@ export const softmax = defineSoftmax("Softmax", {
       terms[at] = values[at] * (shiftedExpUlps(shifted) + sumUlps + 2.5);
     }
   },
+  spread: (result, error) => result * Math.expm1(2 * error),
   gradient: ({ build, attributes: { axis }, outputs: [y], outputGradients: [dy] }) => {
     const mean = build.apply(reduceSum, [build.apply(mul, [dy, y])], { axes: [axis] });
     return [build.apply(mul, [y, build.apply(sub, [dy, mean])])];
@@ -137,6 +149,7 @@ export const logSoftmax = defineSoftmax("LogSoftmax", {
       terms[at] = Math.abs(shifted) + Math.abs(values[at]) + logError(sum) + sumUlps;
     }
   },
+  spread: (_, error) => 2 * error,
   gradient: ({ build, attributes: { axis }, outputs: [y], outputGradients: [dy] }) => {
     const total = build.apply(reduceSum, [dy], { axes: [axis] });
     return [build.apply(sub, [dy, build.apply(mul, [build.apply(exp, [y]), total])])];

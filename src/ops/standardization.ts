@@ -9,7 +9,6 @@ import { defineOperator, summationBound, type Builder, type Numbers, type Operan
 import { eachBroadcast } from "./pointwise.ts";
 import { reduceMean } from "./reduce.ts";
 import { reduceSumSquare } from "./reduceSums.ts";
-import { reduceInSteps } from "./reduceInSteps.ts";
 import { keptShape, reducedCount } from "./reduction.ts";
 import { scalar } from "./scalar.ts";
 import { reciprocal, sqrt } from "./unary.ts";
@@ -127,7 +126,7 @@ function roundingTerms(
 }
 
 const meanAlong = (build: Builder, x: Operand, axes: readonly number[]): Operand =>
-  reduceInSteps(build, reduceMean, x, { axes, keepdims: 1, noop_with_empty_axes: 1 });
+  build.apply(reduceMean, [x], { axes, keepdims: 1, noop_with_empty_axes: 1 });
 
 /** Mean and 1 / √(variance + ε) of x along `axes`, which keep an extent of 1, by reductions. */
 export function composedMoments(
@@ -138,7 +137,7 @@ export function composedMoments(
   const mean = meanAlong(build, x, axes);
   const difference = centered === 0 ? x : build.apply(sub, [x, mean]);
   const over = { axes, keepdims: 1, noop_with_empty_axes: 1 };
-  const squares = reduceInSteps(build, reduceSumSquare, difference, over);
+  const squares = build.apply(reduceSumSquare, [difference], over);
   const count = reducedCount(x.shape, normalizeAxes(axes, x.shape.length, "moments"));
   const variance = build.apply(div, [squares, scalar(build, Math.max(1, count), x)]);
   const deviation = build.apply(sqrt, [build.apply(add, [variance, scalar(build, epsilon, x)])]);

@@ -7,7 +7,6 @@ import { div, greater, IS_NAN_WGSL, mul, quotientError } from "./binary.ts";
 import { EPSILON, type Builder, type Operand, type Operator } from "./operator.ts";
 import { definePointwise, exact, unaryCases, type NoAttributes } from "./pointwise.ts";
 import { scalar } from "./scalar.ts";
-import { where } from "./where.ts";
 
 /** Relative error of WGSL's exp(x), in units of ε. */
 export function expUlps(x: number): number {
@@ -34,9 +33,9 @@ export const relu = definePointwise<NoAttributes>({
   selects: true,
   propagate: ([x], [error]) => Math.max(0, Math.min(error!, x! + error!)),
   rounding: exact,
-  gradient: ({ build, outputs: [y], outputGradients: [dy] }) => {
+  gradient: ({ build, operators, outputs: [y], outputGradients: [dy] }) => {
     const zero = scalar(build, 0, dy!);
-    return [build.apply(where, [build.apply(greater, [y, zero]), dy, zero])];
+    return [build.apply(operators.where, [build.apply(greater, [y, zero]), dy, zero])];
   },
   cases: unaryCases(),
 });
@@ -85,6 +84,7 @@ export const neg: Operator<NoAttributes> = definePointwise<NoAttributes>({
   attributes: {},
   accepts: "signed",
   wgsl: ([x]) => `(-(${x}))`,
+  lanewise: true,
   evaluate: ([x]) => -x!,
   propagate: (_, [error]) => error!,
   rounding: exact,
@@ -98,6 +98,7 @@ export const sqrt = definePointwise<NoAttributes>({
   inputs: ["X"],
   attributes: {},
   wgsl: ([x]) => `sqrt(${x})`,
+  lanewise: true,
   evaluate: ([x]) => Math.sqrt(x!),
   propagate: ([x], [error]) => {
     const root = Math.sqrt(x!);
@@ -116,6 +117,7 @@ export const reciprocal = definePointwise<NoAttributes>({
   inputs: ["X"],
   attributes: {},
   wgsl: ([x]) => `(1.0f / ${x})`,
+  lanewise: true,
   evaluate: ([x]) => 1 / x!,
   propagate: ([x], [error]) => quotientError(1, x!, 0, error!),
   rounding: (_, result) => 2.5 * EPSILON * Math.abs(result),

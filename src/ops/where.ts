@@ -24,6 +24,7 @@ export const where: Operator<NoAttributes> = definePointwise<NoAttributes>({
     return { dtype: x!.dtype, shape: broadcastShapes([condition!.shape, x!.shape, y!.shape], "Where") };
   },
   wgsl: ([condition, x, y]) => `select(${y}, ${x}, ${condition})`,
+  lanewise: true,
   evaluate: ([condition, x, y]) => (condition === 0 ? y! : x!),
   // An uncertain condition may choose the other side.
   propagate: ([condition, x, y], [doubt, ex, ey]) => {

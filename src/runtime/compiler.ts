@@ -4,14 +4,19 @@
 import type { Graph } from "../graph/graph.ts";
 import type { Variable } from "../graph/variable.ts";
 import type { ScheduleOptions } from "../scheduler/schedule.ts";
-import type { Executor } from "./executor.ts";
+import type { Executor, OnCompileProgress } from "./executor.ts";
 import type { Model } from "./model.ts";
 
 /** How a graph is compiled: strategies forced by name, what is fused, whether buffers are shared. */
-export interface CompileOptions extends Pick<ScheduleOptions, "strategies" | "fusion" | "reuseBuffers"> {
-  /** Called as kernels get ready. */
-  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+export interface CompileOptions
+  extends Pick<ScheduleOptions, "strategies" | "fusion" | "reuseBuffers" | "narrowStorage"> {
+  readonly onProgress?: OnCompileProgress | undefined;
   readonly signal?: AbortSignal | undefined;
+  /**
+   * Runs that a kernel's time to compile is weighed against; `Infinity` where only the runs' speed counts. Default 30 on a
+   * software adapter, 300 on a GPU.
+   */
+  readonly expectedRuns?: number | undefined;
   /** Fold constants and drop dead and repeated nodes. Default true. */
   readonly simplify?: boolean | undefined;
 }

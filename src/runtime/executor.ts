@@ -5,16 +5,18 @@ import { DTypeError, ShapeError, UsageError } from "../core/errors.ts";
 import { formatShape, sizeOf } from "../core/shape.ts";
 import type { TensorData } from "../core/tensorData.ts";
 import type { Variable } from "../graph/variable.ts";
-import type { Plan } from "../scheduler/plan.ts";
+import type { Plan, PlanKernel } from "../scheduler/plan.ts";
 import type { Compiled } from "../scheduler/schedule.ts";
 
 /** Values for a plan's inputs, by name. Plain arrays are accepted for convenience. */
 export type Inputs = Readonly<Record<string, TypedArray | TensorData | readonly number[]>>;
 export type Outputs = Record<string, TensorData>;
 
+/** Called as compiling goes on: steps that are planned, kernels that are ready, bytes of constants that are uploaded. */
+export type OnCompileProgress = (done: number, total: number, stage: "plan" | "compile" | "upload") => void;
+
 export interface PrepareOptions {
-  /** Called as kernels get ready. */
-  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  readonly onProgress?: OnCompileProgress | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -57,6 +59,8 @@ export interface Executable extends Disposable {
 /** A backend: prepares plans and keeps the contents of variables between runs. */
 export interface Executor extends Disposable {
   prepare(compiled: Compiled, options?: PrepareOptions): Promise<Executable>;
+  /** Starts on a kernel of a plan that is still being made. */
+  compile?(kernel: PlanKernel, stepName: string): void;
   /** Reads the current contents of variables back into their `data`. */
   pull(variables: Iterable<Variable>): Promise<void>;
   /** Replaces the contents of variables by their `data`. */

@@ -1,6 +1,7 @@
 // A compiled model: a plan made ready on one backend, with all that can be asked of it.
 
 import { UnsupportedError } from "../core/errors.ts";
+import type { Graph } from "../graph/graph.ts";
 import type { Plan } from "../scheduler/plan.ts";
 import type { Executable, Inputs, Outputs, RunOptions } from "./executor.ts";
 import type { GpuExecutable } from "./gpu/executable.ts";
@@ -15,10 +16,13 @@ export interface VerifyOptions {
 export class Model implements Disposable {
   /** @internal Use `engine.compile`. */
   constructor(
-    private readonly executable: Executable,
+    private executable: Executable,
     /** The adapter it runs on, or the CPU reference. */
     readonly adapter: string,
     private readonly onDispose: () => void,
+    /** @internal What it was compiled from. */
+    readonly graph: Graph,
+    private readonly prepare: () => Promise<Executable>,
   ) {}
 
   /** What a run does, as data; `String(model.plan)` is a table. */
@@ -38,7 +42,8 @@ export class Model implements Disposable {
 
   /**
    * Encodes the model into the caller's command encoder, between the caller's own buffers: no submit, no read-back.
-   * Inputs and outputs left out use the model's buffers.
+   * Inputs and outputs left out use the model's buffers. Inputs of float16, bool and integers of 8 or 16 bits are packed (two
+   * or four elements a word, as in their own typed array; `plan.values` says so by `storage`); all else is a word an element.
    */
   encode(...args: Parameters<GpuExecutable["encode"]>): void {
     if (!("encode" in this.executable))
@@ -56,6 +61,13 @@ export class Model implements Disposable {
   async profile(inputs: Inputs, { repeats = 5 }: { repeats?: number } = {}): Promise<ProfileReport> {
     const { profile } = await import("./profile.ts");
     return profile(this.executable, inputs, this.adapter, repeats);
+  }
+
+  /** @internal Plans it anew, with what has been measured since. */
+  async recompile(): Promise<void> {
+    const executable = await this.prepare();
+    this.executable.dispose();
+    this.executable = executable;
   }
 
   /** Frees the model's buffers. Variables stay with the engine. */

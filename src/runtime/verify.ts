@@ -186,8 +186,13 @@ function expectedResults(
       known.set(node.outputs[0]!, { values, bounds: errors });
       continue;
     }
+    const [first] = args;
+    const isMade = node.inputs[0] !== undefined && node.inputs[0] !== null && known.has(node.inputs[0]);
+    const spread = isMade && first ? operator.spread!(first, first.bounds, problem) : undefined;
     evaluateReference(operator, args, problem).forEach((result, i) => {
-      known.set(node.outputs[i]!, { values: result.values, bounds: boundOf(operator, problem, i, result) });
+      const bounds = boundOf(operator, problem, i, result);
+      spread?.forEach((moved, at) => (bounds[at]! += moved));
+      known.set(node.outputs[i]!, { values: result.values, bounds });
     });
   }
   return known;

@@ -5,32 +5,51 @@ import { isLiteral, type Group } from "../graph/passes/fuse.ts";
 import type { Graph, Node, Value } from "../graph/graph.ts";
 import type { Operator } from "../ops/operator.ts";
 import { pointwise } from "../ops/pointwise.ts";
-import type { Instruction, KernelProblem, PointwiseProgram, Register } from "../../shaders/strategy.ts";
+import type { Instruction, KernelProblem, PointwiseProgram, Prologue, Register } from "../../shaders/strategy.ts";
 
 export interface LoweredGroup {
   readonly operator: Operator;
   readonly problem: KernelProblem;
   /** Values behind the problem's inputs, the program's extra inputs (index 1 …) and the stored outputs. */
   readonly inputs: readonly (Value | undefined)[];
+  /** Values behind the prologue's inputs. */
+  readonly made: readonly Value[];
   readonly extras: readonly Value[];
   readonly outputs: readonly Value[];
 }
 
-export function lower(graph: Graph, group: Group): LoweredGroup {
+/** `write` is how a prologue gets into a kernel; a group that has one cannot do without. */
+export function lower(graph: Graph, group: Group, write?: Prologue["write"]): LoweredGroup {
   const { anchor, nodes, outputs } = group;
   if (!anchor) {
     const { inputs } = group;
     const program = buildProgram(graph, nodes, inputs, outputs, outputs[0]!.shape);
-    return { operator: pointwise, problem: { inputs, outputs, attributes: {}, program }, inputs, extras: [], outputs };
+    const problem = { inputs, outputs, attributes: {}, program };
+    return { operator: pointwise, problem, inputs, made: [], extras: [], outputs };
   }
-  const own = { inputs: anchor.inputs, outputs: anchor.outputs, attributes: anchor.attributes };
-  const fused = nodes.filter((node) => node !== anchor);
-  if (fused.length === 0)
-    return { operator: anchor.operator, problem: own, inputs: anchor.inputs, extras: [], outputs: anchor.outputs };
+  const { operator, inputs } = anchor;
+  const before = new Set(group.prologue);
+  const made = [...new Set(externalReads(graph, group.prologue, before))];
+  const [first] = inputs;
+  const own = {
+    inputs,
+    outputs: anchor.outputs,
+    attributes: anchor.attributes,
+    ...(before.size > 0
+      ? {
+          prologue: {
+            program: buildProgram(graph, group.prologue, made, [first!], first!.shape),
+            write: write!,
+          },
+        }
+      : {}),
+  };
+  const fused = nodes.filter((node) => node !== anchor && !before.has(node));
+  if (fused.length === 0) return { operator, problem: own, inputs, made, extras: [], outputs: anchor.outputs };
   const result = anchor.outputs[0]!;
   const extras = [...new Set(externalReads(graph, fused, new Set(nodes)))];
   const program = buildProgram(graph, fused, [result, ...extras], outputs, result.shape);
-  return { operator: anchor.operator, problem: { ...own, program }, inputs: anchor.inputs, extras, outputs };
+  return { operator, problem: { ...own, program }, inputs, made, extras, outputs };
 }
 
 function externalReads(graph: Graph, nodes: readonly Node[], members: ReadonlySet<Node>): Value[] {

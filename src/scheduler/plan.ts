@@ -3,6 +3,7 @@
 
 import type { DType } from "../core/dtype.ts";
 import { formatShape, type Shape } from "../core/shape.ts";
+import type { Storage } from "../core/storage.ts";
 import type { AttributeValue } from "../ops/operator.ts";
 import type { Parameters, Uniform } from "../../shaders/strategy.ts";
 
@@ -23,6 +24,8 @@ export interface PlanValue {
   readonly buffer?: number;
   /** Where in the buffer it starts; 0 when left out. */
   readonly offsetBytes?: number;
+  /** How its elements are stored, where they take less than a word. */
+  readonly storage?: Storage;
   /** Its value, for constant scalars: pointwise code has them in its text instead of reading memory. */
   readonly literal?: number;
   /** The value whose elements these are, in another shape. */
@@ -50,6 +53,8 @@ export interface DispatchStep {
   readonly operator: string;
   readonly strategy: string;
   readonly params: Parameters;
+  /** What rewrote the node that this is a part of: `splitK parts=8`. */
+  readonly rewrite?: string;
   /** Operator applications in order; the first is the heavy one, if any. */
   readonly nodes: readonly PlanNode[];
   /** Values it reads from and writes to memory. */
@@ -170,12 +175,18 @@ export class Plan implements PlanData {
   }
 }
 
-/** `registerTile tileM=4 tileN=8`. */
-export function strategyLabel(step: DispatchStep): string {
-  const params = Object.entries(step.params).map(
+/** `registerTile rows=4 columns=8`, or, for a part of a rewritten node, `splitK parts=8 › registerTile rows=4 columns=8`. */
+export function strategyLabel({ strategy, params, rewrite }: DispatchStep): string {
+  const label = parametersLabel(strategy, params);
+  return rewrite === undefined ? label : `${rewrite} › ${label}`;
+}
+
+/** `registerTile rows=4 columns=8`. */
+export function parametersLabel(strategy: string, params: Parameters): string {
+  const pairs = Object.entries(params).map(
     ([name, value]) => `${name}=${typeof value === "number" ? value : value.join("×")}`,
   );
-  return [step.strategy, ...params].join(" ");
+  return [strategy, ...pairs].join(" ");
 }
 
 /** Left-aligned columns under a rule. */

@@ -1,16 +1,29 @@
 // Graph in, plan out: fuse, decide where updated variables are written, order the steps, pick a strategy for each, and
 // give every tensor a buffer. Nothing here touches a GPU.
 
-import { dtypes } from "../core/dtype.ts";
-import { UnsupportedError } from "../core/errors.ts";
-import { sameShape, sizeOf } from "../core/shape.ts";
+import { dtypes, LARGE_CONSTANT } from "../core/dtype.ts";
+import { UnsupportedError, throwIfAborted } from "../core/errors.ts";
+import { pacer } from "../core/pause.ts";
+import { sameShape, sizeOf, type TensorType } from "../core/shape.ts";
+import type { Packing } from "../core/storage.ts";
 import type { TensorData } from "../core/tensorData.ts";
-import type { Graph, Node, Value } from "../graph/graph.ts";
+import { Graph, type Node, type Value } from "../graph/graph.ts";
+import { eliminate, exactText } from "../graph/passes/eliminate.ts";
 import { fuse, isLiteral, type FuseOptions, type Group } from "../graph/passes/fuse.ts";
+import { rebuild } from "../graph/passes/rebuild.ts";
 import type { Variable } from "../graph/variable.ts";
 import { minimumBytes, type Operator, type Problem } from "../ops/operator.ts";
-import type { AnyStrategy, KernelLimits } from "../../shaders/strategy.ts";
-import { chooseStrategy, type AdapterTraits } from "./choose.ts";
+import type {
+  AnyRewrite,
+  AnyStrategy,
+  KernelLimits,
+  KernelProblem,
+  PointwiseProgram,
+  Prologue,
+} from "../../shaders/strategy.ts";
+import { assemble } from "../../shaders/assemble.ts";
+import { boundsOf, chooseStrategy, type AdapterTraits, type Candidate, type Tuning } from "./choose.ts";
+import type { Expanded } from "./expand.ts";
 import { lower, type LoweredGroup } from "./lower.ts";
 import { assignBuffers, type Lifetime, type Place } from "./memory.ts";
 import { orderSteps, precedes } from "./order.ts";
@@ -23,6 +36,7 @@ import {
   type PlanStep,
   type PlanValue,
 } from "./plan.ts";
+import type { StorageOf } from "./storage.ts";
 
 /** A plan and the objects its numbers stand for. */
 export interface Compiled {
@@ -33,45 +47,104 @@ export interface Compiled {
   readonly constants: ReadonlyMap<number, TensorData>;
   /** Variables by buffer index. */
   readonly variables: ReadonlyMap<number, Variable>;
+  /** How values that are stored in less than a word are packed; undefined where there are none. */
+  readonly packing: Packing | undefined;
 }
 
 export interface ScheduleOptions {
   readonly limits: KernelLimits;
   readonly traits: AdapterTraits;
   /** The strategies of an operator that may run one of these problems. */
-  loadStrategies(operatorName: string, problems: readonly Problem[]): Promise<readonly AnyStrategy[]>;
+  loadStrategies(operatorName: string, problems?: readonly Problem[]): Promise<readonly AnyStrategy[]>;
+  /** Its rewrites, likewise. Left out, only kernels are considered. */
+  readonly loadRewrites?: (operatorName: string, problems?: readonly Problem[]) => Promise<readonly AnyRewrite[]>;
+  /** What has been measured. A strategy forced by name wins over it, and it over the cost model. */
+  readonly tuning?: Tuning | undefined;
   /** Strategies by name, for an operator (`MatMul`) or one node (`0/Conv`). The node's wins. */
   readonly strategies?: Readonly<Record<string, string>> | undefined;
-  readonly fusion?: Pick<FuseOptions, "pointwise" | "epilogue"> | undefined;
+  readonly fusion?: Pick<FuseOptions, "pointwise" | "epilogue" | "prologue"> | undefined;
   /** Share intermediate buffers by lifetime. Default true; false gives each tensor its own, for debugging. */
   readonly reuseBuffers?: boolean | undefined;
+  /** Keep constants and inputs of narrow types, and large constants that fit one, in their own size. Default true. */
+  readonly narrowStorage?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Called with each distinct kernel as soon as it is chosen, and the name of its first step: compiling need not wait for the plan. */
+  readonly onKernel?: (kernel: PlanKernel, stepName: string) => void;
+  /** Called with every step that has its kernel. */
+  readonly onStep?: (done: number, total: number) => void;
 }
 
-/** Milliseconds of planning between two chances for the page: every candidate's kernel is written out. */
-const BREATHE_MS = 8;
-
 /** Compiles a graph whose passes have run. */
-export async function schedule(graph: Graph, options: ScheduleOptions): Promise<Compiled> {
+export async function schedule(source: Graph, given: ScheduleOptions): Promise<Compiled> {
+  const { graph, rewritten, ...forced } = await rewrite(source, given);
+  const options = { ...given, ...forced };
   const maxBindings = options.limits.maxStorageBuffersPerShaderStage;
   const prepare = async (inPlace: boolean): Promise<Scheduler> => {
     const groups = fuse(graph, { maxBindings, inPlace, ...options.fusion });
-    const problems = new Map<string, Problem[]>();
-    for (const { anchor } of groups) {
-      const name = anchor?.operator.name ?? "Pointwise";
-      problems.set(name, [...(problems.get(name) ?? []), ...(anchor ? [anchor] : [])]);
-    }
+    const problems = problemsOf(groups.map(({ anchor }) => anchor));
     const families = new Map(
       await Promise.all(
-        [...problems].map(async ([name, own]) => [name, await options.loadStrategies(name, own)] as const),
+        [...problems].map(async ([name, own]) => {
+          const strategies = await options.loadStrategies(name, given.strategies ? undefined : own);
+          return [name, strategies] as const;
+        }),
       ),
     );
-    return new Scheduler(graph, groups, families, options);
+    const isWorthwhile = (options.narrowStorage ?? true) && hasNarrow(graph);
+    const storage = isWorthwhile
+      ? await (await import("./storage.ts")).chooseStorage(graph, groups, rootOf, families, options.limits)
+      : undefined;
+    const writePrologue = groups.some(({ prologue }) => prologue.length > 0)
+      ? (await import("../../shaders/prologue.ts")).writePrologue
+      : undefined;
+    return new Scheduler(graph, groups, families, options, rewritten, storage, writePrologue);
   };
   let scheduler = await prepare(true);
   // Where an update that fusion counted on writing in place needs a copy after all, its group may bind one buffer too many.
   if (scheduler.mostBindings > maxBindings) scheduler = await prepare(false);
   return scheduler.compile();
 }
+
+/** Problems by operator; what has no anchor is pointwise code. */
+function problemsOf(anchors: readonly (Node | undefined)[]): Map<string, Node[]> {
+  const problems = new Map<string, Node[]>();
+  for (const anchor of anchors) {
+    const name = anchor?.operator.name ?? "Pointwise";
+    problems.set(name, [...(problems.get(name) ?? []), ...(anchor ? [anchor] : [])]);
+  }
+  return problems;
+}
+
+/** Strategies of several dispatches. What weighs them comes only where some family has one for these problems. */
+async function rewrite(graph: Graph, options: ScheduleOptions): Promise<Expanded> {
+  const { strategies, loadRewrites } = options;
+  const heavy = loadRewrites ? graph.nodes.filter(({ operator }) => !operator.pointwise && !operator.alias) : [];
+  const found = await Promise.all(
+    [...problemsOf(heavy)].map(([name, own]) => loadRewrites!(name, strategies ? undefined : own)),
+  );
+  if (found.every((rewrites) => rewrites.length === 0)) return { graph, strategies, rewritten: new Map() };
+  const { expand } = await import("./expand.ts");
+  return expand(graph, options, toolbox);
+}
+
+/**
+ * What parts of the scheduler that load later work with. They are handed it, instead of importing it: a bundler would cut
+ * what they share with the core out of it, which costs every page a request and some compression.
+ */
+export const toolbox = {
+  Graph,
+  assemble,
+  boundsOf,
+  chooseStrategy,
+  eliminate,
+  fuse,
+  lower,
+  rebuild,
+  schedule,
+};
+export type Toolbox = typeof toolbox;
+
+const wordBytesOf = ({ shape, dtype }: Value): number => sizeOf(shape) * dtypes[dtype].sizeBytes;
 
 /** The value whose buffer `value` shares: itself, or what its chain of aliasing operators starts from. */
 function rootOf(value: Value): Value {
@@ -80,7 +153,14 @@ function rootOf(value: Value): Value {
   return root;
 }
 
-const sizeBytesOf = (value: Value): number => sizeOf(value.shape) * dtypes[value.dtype].sizeBytes;
+/** Whether anything might be stored in less than a word. */
+function hasNarrow({ inputs, constants }: Graph): boolean {
+  const isNarrow = ({ dtype }: Value): boolean => dtypes[dtype].high < 2 ** 16;
+  return (
+    [...inputs.values(), ...constants.keys()].some(isNarrow) ||
+    [...constants.keys()].some(({ shape }) => sizeOf(shape) >= LARGE_CONSTANT)
+  );
+}
 
 interface Work {
   readonly group: Group;
@@ -103,6 +183,10 @@ class Scheduler {
   private readonly valueIds = new Map<Value, number>();
   private readonly kernels: PlanKernel[] = [];
   private readonly kernelIds = new Map<string, number>();
+  /** What was chosen, by problem: layers come in repetitions. */
+  private readonly choices = new Map<string, Candidate>();
+  /** Texts of the kernels chosen so far, as their strategies wrote them. */
+  private readonly chosenTexts = new Set<string>();
   /** Plan values of outputs that are copied out: see {@link saveOldContents}. */
   private readonly outputIds = new Map<Value, number>();
 
@@ -111,6 +195,9 @@ class Scheduler {
     groups: readonly Group[],
     private readonly families: ReadonlyMap<string, readonly AnyStrategy[]>,
     private readonly options: ScheduleOptions,
+    private readonly rewritten: Expanded["rewritten"],
+    private readonly storage: StorageOf | undefined,
+    private readonly writePrologue: Prologue["write"] | undefined,
   ) {
     this.work = groups.map((group) => ({ group, after: new Set<number>() }));
     this.outputRoots = new Set([...graph.outputs.values()].map(rootOf));
@@ -139,17 +226,23 @@ class Scheduler {
   }
 
   async compile(): Promise<Compiled> {
+    const { signal, onKernel, onStep } = this.options;
+    const breathe = pacer(signal);
     const order = this.order();
     this.placeLeaves();
+    await breathe();
     const memory = this.placeIntermediates(order);
-    const saved = this.saveOldContents();
-    const steps = [...saved];
-    let breathedMs = performance.now();
-    for (const group of order.map((i) => this.work[i]!.group).filter(writesSomething)) {
+    const steps = this.saveOldContents();
+    await breathe();
+    const groups = order.map((i) => this.work[i]!.group).filter(writesSomething);
+    for (const [i, group] of groups.entries()) {
+      const known = this.kernels.length;
+      const name = `#${steps.length} ${operatorLabel(group)} (${group.nodes[0]!.name})`;
       steps.push(this.dispatchStep(group));
-      if (performance.now() - breathedMs < BREATHE_MS) continue;
-      await new Promise((resolve) => setTimeout(resolve));
-      breathedMs = performance.now();
+      if (this.kernels.length > known) onKernel?.(this.kernels[known]!, name);
+      onStep?.(i + 1, groups.length);
+      throwIfAborted(signal);
+      await breathe();
     }
     steps.push(...this.copied.map(([from, to]) => this.copyStep(from, to)));
     const idsOf = (named: ReadonlyMap<string, Value>): Record<string, number> =>
@@ -163,7 +256,8 @@ class Scheduler {
       steps,
       memory,
     });
-    return { plan, operators: this.operators(), constants: this.constantBuffers(), variables: this.variableBuffers() };
+    const [constants, variables] = [this.constantBuffers(), this.variableBuffers()];
+    return { plan, operators: this.operators(), constants, variables, packing: this.storage?.packing };
   }
 
   /** Decides for each updated variable whether its new contents can be written in place of the old. */
@@ -213,10 +307,10 @@ class Scheduler {
     return orderSteps(
       this.work.map(({ group, after }) => ({
         after,
-        writtenBytes: group.outputs.filter(isIntermediate).reduce((sum, value) => sum + sizeBytesOf(value), 0),
+        writtenBytes: group.outputs.filter(isIntermediate).reduce((sum, value) => sum + this.sizeBytesOf(value), 0),
         reads: [...new Set(group.inputs.map(rootOf))]
           .filter(isIntermediate)
-          .map((root) => ({ tensor: tensorId(root), sizeBytes: sizeBytesOf(root) })),
+          .map((root) => ({ tensor: tensorId(root), sizeBytes: this.sizeBytesOf(root) })),
       })),
     );
   }
@@ -255,7 +349,7 @@ class Scheduler {
       else {
         placed.push(value);
         tensors.push({
-          sizeBytes: roundUp(sizeBytesOf(value)),
+          sizeBytes: roundUp(this.sizeBytesOf(value)),
           ...(this.options.reuseBuffers === false ? FOREVER : lifetime),
         });
       }
@@ -305,13 +399,13 @@ class Scheduler {
       if (!this.graph.updates.has(root)) continue;
       const from = this.valueId(root);
       const to = this.buffers.length;
-      this.buffers.push({ kind: "output", sizeBytes: roundUp(sizeBytesOf(value)), name: value.name });
+      this.buffers.push({ kind: "output", sizeBytes: roundUp(this.sizeBytesOf(value)), name: value.name });
       const id = this.values.push({ dtype: value.dtype, shape: value.shape, name: value.name, buffer: to }) - 1;
       this.outputIds.set(value, id);
       steps.push({
         kind: "copy",
         from: this.binding(root),
-        to: { buffer: to, offsetBytes: 0, sizeBytes: roundUp(sizeBytesOf(value)) },
+        to: { buffer: to, offsetBytes: 0, sizeBytes: roundUp(this.sizeBytesOf(value)) },
         inputs: [from],
         outputs: [id],
       });
@@ -330,44 +424,50 @@ class Scheduler {
   }
 
   private dispatchStep(group: Group): PlanStep {
-    const lowered = this.withInPlace(lower(this.graph, group));
+    const lowered = this.withInPlace(lower(this.graph, group, this.writePrologue));
     const { operator, problem } = lowered;
-    const name = group.nodes[0]!.name;
-    const forced =
-      this.options.strategies?.[(group.anchor ?? group.nodes[0]!).name] ?? this.options.strategies?.[operator.name];
-    const { limits, traits } = this.options;
+    const { name } = group.anchor ?? group.nodes[0]!;
+    const { limits, traits, strategies } = this.options;
+    const forced = strategies?.[name] ?? strategies?.[operator.name];
     this.checkSizes(group, name);
-    const strategies = this.families.get(operator.name)!;
-    const { strategy, params, kernel } = chooseStrategy(operator, problem, strategies, {
-      limits,
-      traits,
-      forced,
-      isKnown: (wgsl) => this.kernelIds.has(wgsl),
+    const family = this.families.get(operator.name)!;
+    const isConstant = lowered.inputs.map((value) => {
+      const data = this.graph.constants.get(value!);
+      return data !== undefined && !data.read;
     });
-    const bindings = kernel.operands.map(({ kind, index }) => {
-      const value =
-        kind === "input"
-          ? lowered.inputs[index]
-          : kind === "extra"
-            ? lowered.extras[index - 1]
-            : lowered.outputs[index];
-      return this.binding(rootOf(value!));
+    const key = problemKey(operator, problem, isConstant, forced);
+    let choice = this.choices.get(key);
+    if (!choice) {
+      const measured = forced === undefined && this.options.tuning?.kernels(operator, problem, isConstant, family);
+      const isKnown = (wgsl: string): boolean => this.chosenTexts.has(wgsl);
+      choice = chooseStrategy(operator, problem, measured || family, { limits, traits, forced, isKnown });
+      this.choices.set(key, choice);
+    }
+    const { strategy, params, kernel: chosen } = choice;
+    this.chosenTexts.add(chosen.wgsl);
+    const bound = chosen.operands.map(({ kind, index }) => {
+      const { inputs, made, extras, outputs } = lowered;
+      const values = { input: inputs, prologue: made, extra: extras, output: outputs }[kind];
+      return rootOf(values[kind === "extra" ? index - 1 : index]!);
     });
+    const kernel = this.storage?.apply(chosen, bound) ?? chosen;
+    const moved = { bytes: fewestBytes(group), trafficBytes: strategy.trafficBytes(problem, params) };
+    const rewrite = [...this.rewritten].find(([prefix]) => name.startsWith(prefix))?.[1];
     return {
       kind: "dispatch",
       operator: operatorLabel(group),
       strategy: strategy.name,
       params,
+      ...(rewrite === undefined ? {} : { rewrite }),
       nodes: group.nodes.map((node) => this.planNode(node)),
       inputs: group.inputs.map((value) => this.valueId(value)),
       outputs: group.outputs.map((value) => this.valueId(value)),
       kernel: this.kernelId(kernel),
-      bindings,
+      bindings: bound.map((root) => this.binding(root)),
       uniforms: kernel.uniforms,
       workgroups: kernel.workgroups,
       flops: group.nodes.reduce((sum, node) => sum + node.operator.flops(node), 0),
-      bytes: fewestBytes(group),
-      trafficBytes: strategy.trafficBytes(problem, params),
+      ...(this.storage?.moved(group, bound, moved) ?? moved),
     };
   }
 
@@ -385,9 +485,9 @@ class Scheduler {
   private checkSizes(group: Group, name: string): void {
     const limit = Math.min(this.options.limits.maxStorageBufferBindingSize, this.options.limits.maxBufferSize);
     for (const value of [...group.inputs, ...group.outputs])
-      if (sizeBytesOf(value) > limit)
+      if (this.sizeBytesOf(value) > limit)
         throw new UnsupportedError(
-          `${name}: ${value.name} takes ${sizeBytesOf(value)} bytes, more than the ${limit} this device binds; use a smaller batch`,
+          `${name}: ${value.name} takes ${this.sizeBytesOf(value)} bytes, more than the ${limit} this device binds; use a smaller batch`,
         );
   }
 
@@ -403,7 +503,7 @@ class Scheduler {
 
   /** What a storage binding of the root value spans: whole vec4s. */
   private binding(root: Value): PlanBinding {
-    return { ...this.placeOf.get(root)!, sizeBytes: roundUp(sizeBytesOf(root)) };
+    return { ...this.placeOf.get(root)!, sizeBytes: roundUp(this.sizeBytesOf(root)) };
   }
 
   private kernelId(kernel: { wgsl: string; storage: PlanKernel["storage"]; uniforms: readonly unknown[] }): number {
@@ -421,6 +521,7 @@ class Scheduler {
     if (id === undefined) {
       const root = rootOf(value);
       const place = this.placeOf.get(root);
+      const storage = this.storage?.of(root);
       const { dtype, shape, name } = value;
       id =
         this.values.push({
@@ -429,6 +530,7 @@ class Scheduler {
           name,
           ...(place && { buffer: place.buffer }),
           ...(place && place.offsetBytes > 0 && { offsetBytes: place.offsetBytes }),
+          ...(storage && { storage }),
           ...(isLiteral(this.graph, value) ? { literal: this.graph.constants.get(value)!.data[0]! } : {}),
           ...(root === value ? {} : { alias: this.valueId(root) }),
         }) - 1;
@@ -437,9 +539,13 @@ class Scheduler {
     return id;
   }
 
+  private sizeBytesOf(value: Value): number {
+    return this.storage?.sizeBytes(rootOf(value)) ?? wordBytesOf(value);
+  }
+
   private addBuffer(kind: PlanBuffer["kind"], value: Value): void {
     this.placeOf.set(value, { buffer: this.buffers.length, offsetBytes: 0 });
-    this.buffers.push({ kind, sizeBytes: roundUp(sizeBytesOf(value)), name: value.name });
+    this.buffers.push({ kind, sizeBytes: roundUp(this.sizeBytesOf(value)), name: value.name });
   }
 
   private operators(): Map<string, Operator> {
@@ -463,12 +569,30 @@ class Scheduler {
 /** What must move: each tensor read once and written once, or less where a lone operator says so. */
 function fewestBytes({ nodes, inputs, outputs }: Group): number {
   if (nodes.length === 1) return minimumBytes(nodes[0]!.operator, nodes[0]!);
-  return [...new Set([...inputs, ...outputs])].reduce((sum, value) => sum + sizeBytesOf(value), 0);
+  return [...new Set([...inputs, ...outputs])].reduce((sum, value) => sum + wordBytesOf(value), 0);
 }
 
 /** False for groups whose results have no elements: there is nothing to dispatch. */
 function writesSomething({ outputs }: Group): boolean {
   return outputs.some(({ shape }) => sizeOf(shape) > 0);
+}
+
+/** Equal for problems that the same kernel solves. */
+function problemKey(
+  { name }: Operator,
+  { inputs, outputs, attributes, inPlace, program, prologue }: KernelProblem,
+  ...context: unknown[]
+): string {
+  const typeOf = (type: TensorType | undefined): unknown => type && [type.dtype, type.shape];
+  const codeOf = (code: PointwiseProgram | undefined): unknown =>
+    code && [
+      code.domain,
+      code.inputs.map(typeOf),
+      code.instructions.map(({ operator, attributes, args, type }) => [operator.name, attributes, args, typeOf(type)]),
+      code.outputs,
+    ];
+  const codes = [codeOf(prologue?.program), codeOf(program)];
+  return exactText([name, inputs.map(typeOf), outputs.map(typeOf), attributes, inPlace, codes, context]);
 }
 
 const FOREVER = { firstStep: 0, lastStep: Number.MAX_SAFE_INTEGER - 1 };
@@ -480,10 +604,9 @@ function roundUp(bytes: number): number {
 }
 
 /** `Conv+Relu`, `Add+Mul ×3`. */
-function operatorLabel({ nodes, anchor }: Group): string {
-  const names = [...(anchor ? [anchor] : []), ...nodes.filter((node) => node !== anchor)].map(
-    (node) => node.operator.name,
-  );
+function operatorLabel({ nodes, anchor, prologue }: Group): string {
+  const behind = nodes.filter((node) => node !== anchor && !prologue.includes(node));
+  const names = [...prologue, ...(anchor ? [anchor] : []), ...behind].map((node) => node.operator.name);
   const shown = names.slice(0, 3).join("+");
   return names.length > 3 ? `${shown}+${names.length - 3} more` : shown;
 }

@@ -376,7 +376,11 @@ export class Trainer implements Disposable {
       const graph = this.trainingGraph(batch);
       const model = await this.engine.compileGraph(graph, {
         ...(signal && { signal }),
-        ...(onProgress && { onProgress }),
+        ...(onProgress && {
+          onProgress(done, total, stage) {
+            if (stage === "compile") onProgress(done, total);
+          },
+        }),
       });
       this.stepPlan = model.plan;
       return model;

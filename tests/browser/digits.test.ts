@@ -1,23 +1,22 @@
 // The digits page as a visitor meets it, in Chromium: it trains in its worker while the page stays at ease, reads what is
 // drawn by mouse and by keyboard, and says what to do where WebGPU is missing. Pictures of it go to tests/browser/out/.
 
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import type { Page } from "puppeteer-core";
 import { build } from "vite";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { serve } from "../harness/serve.ts";
+import { photograph } from "../harness/photograph.ts";
 import { openSite, type Site } from "../harness/site.ts";
 
-const out = path.join(import.meta.dirname, "out");
 /** Longest time without a frame, in ms, that still feels alive. */
 const MAX_GAP_MS = 200;
 
 let site: Site;
 
 beforeAll(async () => {
-  await mkdir(out, { recursive: true });
   site = await openSite();
 });
 
@@ -58,23 +57,6 @@ const paintSum = (page: Page, selector: string): Promise<number> =>
       return data.reduce((total, value, i) => total + value * ((i % 251) + 1), sum);
     }, 0),
   );
-
-/** Pictures of the page as it is, narrow and wide, light and dark; nothing may stick out sideways. */
-async function photograph(page: Page, name: string): Promise<void> {
-  for (const [width, height] of [
-    [390, 844],
-    [1280, 800],
-  ] as const) {
-    await page.setViewport({ width, height });
-    for (const theme of ["dark", "light"]) {
-      await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: theme }]);
-      await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 250)));
-      await page.screenshot({ path: path.join(out, `${name}-${width}-${theme}.png`), fullPage: true });
-    }
-    const overhang = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-    expect(overhang, `${name} at ${width} px`).toBeLessThanOrEqual(0);
-  }
-}
 
 test("the landing page leads to the demo", async () => {
   const { page, complaints } = await site.open("/");

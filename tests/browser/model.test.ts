@@ -1,15 +1,15 @@
 // The model page as a visitor meets it, in Chromium: files are chosen and dropped, looked at, planned, timed and verified in
 // the worker while the page stays at ease, and what is wrong with a file is said. Pictures go to tests/browser/out/.
 
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import type { Page } from "puppeteer-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { exportOnnx, relu } from "../../src/index.ts";
+import { photograph } from "../harness/photograph.ts";
 import { openSite, type Site } from "../harness/site.ts";
 
-const out = path.join(import.meta.dirname, "out");
 /** What keeps the page busy for longer is felt. */
 const LONG_TASK_MS = 50;
 
@@ -17,7 +17,6 @@ let site: Site;
 let folder: string;
 
 beforeAll(async () => {
-  await mkdir(out, { recursive: true });
   folder = await mkdtemp(path.join(tmpdir(), "neurite-model-"));
   site = await openSite();
 });
@@ -63,23 +62,6 @@ const drop = (page: Page, name: string, bytes: readonly number[]): Promise<void>
     name,
     bytes,
   );
-
-/** Pictures of the page as it is, narrow and wide, light and dark; nothing may stick out sideways. */
-async function photograph(page: Page, name: string): Promise<void> {
-  for (const [width, height] of [
-    [390, 844],
-    [1280, 800],
-  ] as const) {
-    await page.setViewport({ width, height });
-    for (const theme of ["dark", "light"]) {
-      await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: theme }]);
-      await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 150)));
-      await page.screenshot({ path: path.join(out, `${name}-${width}-${theme}.png`), fullPage: true });
-    }
-    const overhang = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-    expect(overhang, `${name} at ${width} px`).toBeLessThanOrEqual(0);
-  }
-}
 
 test("a network is looked at, planned, timed and verified", async () => {
   const { page, complaints } = await openPage();

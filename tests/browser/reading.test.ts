@@ -6,6 +6,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import type { ElementHandle, Page } from "puppeteer-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { photograph } from "../harness/photograph.ts";
 import { openSite, type Site } from "../harness/site.ts";
 
 const out = path.join(import.meta.dirname, "out");
@@ -46,23 +47,6 @@ async function dropPicture(line: string): Promise<void> {
   const dataTransfer = new DataTransfer();
   dataTransfer.items.add(new File([blob!], "line.png", { type: "image/png" }));
   document.body.dispatchEvent(new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true }));
-}
-
-/** Pictures of the page as it is, narrow and wide, light and dark; nothing may stick out sideways. */
-async function photograph(page: Page, name: string): Promise<void> {
-  for (const [width, height] of [
-    [390, 844],
-    [1280, 800],
-  ] as const) {
-    await page.setViewport({ width, height });
-    for (const theme of ["dark", "light"]) {
-      await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: theme }]);
-      await page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 250)));
-      await page.screenshot({ path: path.join(out, `${name}-${width}-${theme}.png`), fullPage: true });
-    }
-    const overhang = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-    expect(overhang, `${name} at ${width} px`).toBeLessThanOrEqual(0);
-  }
 }
 
 test("the sample's lines are found and read", async () => {

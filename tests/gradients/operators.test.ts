@@ -19,7 +19,10 @@ const MAX_ELEMENTS = 24;
 /** Cases above MAX_FLOPS, by name: the count is asserted, so that none is skipped unseen. */
 const SKIPPED: Readonly<Record<string, number>> = {};
 
-/** Operators that pass nothing back by design: boolean results, noise, the gradient of a piecewise linear operator. */
+/**
+ * Operators that pass nothing back by design: boolean results, noise, the gradient of a piecewise linear operator,
+ * and what only a schedule (Im2Col, Winograd) or a file's packed weights bring.
+ */
 const WITHOUT_GRADIENT = [
   "And",
   "ArgMax",
@@ -29,18 +32,17 @@ const WITHOUT_GRADIENT = [
   "BitwiseNot",
   "BitwiseOr",
   "BitwiseXor",
-  "Col2Im",
-  "CumProd",
   "DeformConv",
   "Equal",
   "Greater",
   "GreaterOrEqual",
-  "GridSample",
+  "Im2Col",
   "IsInf",
   "IsNaN",
   "Less",
   "LessOrEqual",
   "LinearAttention",
+  "MatMulNBits",
   "MaxPoolGradient",
   "MaxPoolIndices",
   "Mod",
@@ -51,6 +53,9 @@ const WITHOUT_GRADIENT = [
   "RecurrentSequence",
   "RecurrentStep",
   "RoiAlign",
+  "WinogradInput",
+  "WinogradOutput",
+  "WinogradWeights",
   "Xor",
 ];
 

@@ -7,6 +7,7 @@ import { sizeOf } from "../../src/core/shape.ts";
 import type { TensorData } from "../../src/core/tensorData.ts";
 import { add } from "../../src/ops/binary.ts";
 import { evaluateReference } from "../../src/ops/evaluate.ts";
+import { gradientOperators } from "../../src/ops/gradientOperators.ts";
 import type { Attributes, Builder, Operand, Operator, ReferenceInput } from "../../src/ops/operator.ts";
 
 /** A tensor with its values, in float64 (integers as they are). */
@@ -89,6 +90,7 @@ export function sweep(
     if (!entry.operator.gradient) throw new Error(`${entry.operator.name} has no gradient rule`);
     const leaving = entry.operator.gradient({
       build: backward,
+      operators: gradientOperators,
       attributes: entry.attributes,
       inputs: entry.inputs,
       outputs: entry.outputs,

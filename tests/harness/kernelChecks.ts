@@ -48,3 +48,21 @@ export function acceptedParameters(strategy: AnyStrategy, problem: KernelProblem
 
 /** A problem with values, before a strategy is chosen for it. */
 export type CheckedProblem = Omit<Check, "task"> & Omit<KernelTask, "strategy" | "params">;
+
+/** For every strategy, `count` of the problems it takes, spread over all of them, with its untuned parameters. */
+export function sampledChecks(
+  strategies: readonly AnyStrategy[],
+  problems: readonly CheckedProblem[],
+  limits: KernelLimits,
+  count: number,
+): Check[] {
+  return strategies.flatMap((strategy) => {
+    const taken = problems.flatMap((checked): Check[] => {
+      const { what, expected, ...task } = checked;
+      const [params] = acceptedParameters(strategy, task.problem, limits);
+      return params ? [{ what, expected, task: { ...task, strategy, params } }] : [];
+    });
+    const places = Array.from({ length: count }, (_, i) => Math.round((i * (taken.length - 1)) / (count - 1)));
+    return taken.filter((_, i) => places.includes(i));
+  });
+}

@@ -24,6 +24,13 @@ export async function acquireKernelGpu(options: { readonly minimumLimits?: boole
   return acquireGpu({ ...options, adapter: found.adapter, log: () => undefined });
 }
 
+/** A device that compiles kernels and runs none, with every feature Dawn knows: its null backend. */
+export async function acquireCompilingGpu(): Promise<Gpu> {
+  const gpu = ((await import("webgpu")) as unknown as Dawn).create(["backend=null"]);
+  instances.push(gpu);
+  return acquireGpu({ adapter: (await gpu.requestAdapter())!, log: () => undefined });
+}
+
 /** Lets Node exit, once all devices are disposed. */
 export function releaseKernelGpus(): void {
   instances.length = 0;

@@ -4,11 +4,13 @@
 
 import { dtypes, type DType, type TypedArray } from "../../src/core/dtype.ts";
 import { sizeOf } from "../../src/core/shape.ts";
+import { pack, storageBytes, unpack, type Storage } from "../../src/core/storage.ts";
 import type { TensorData } from "../../src/core/tensorData.ts";
 import type { Gpu } from "../../src/device/gpu.ts";
 import type { GpuPipeline } from "../../src/device/pipelines.ts";
 import type { Operator } from "../../src/ops/operator.ts";
 import { assemble, type AssembledKernel } from "../../shaders/assemble.ts";
+import { withStorage } from "../../shaders/storage.ts";
 import type { AnyStrategy, KernelProblem, Parameters } from "../../shaders/strategy.ts";
 
 const WORD_BYTES = 4;
@@ -16,6 +18,7 @@ const GUARD_BYTES = 256; // also the alignment a storage binding's offset needs
 const GUARD_WORDS = GUARD_BYTES / WORD_BYTES;
 const GUARD_WORD = 0x7fc0beef;
 const UNWRITTEN_WORD = 0x7fc0dead;
+const UNWRITTEN_HALF = 0x7dad;
 const BATCH_BYTES = 64 * 2 ** 20;
 const BATCH_TASKS = 256;
 
@@ -29,6 +32,12 @@ export interface KernelTask {
   readonly inputs: readonly (TensorData | undefined)[];
   /** Values of the epilogue's inputs 1 …, if there is one. */
   readonly extras?: readonly TensorData[];
+  /** Values of the prologue's inputs, if there is one; it stands for the problem's first. */
+  readonly made?: readonly TensorData[];
+  /** How tensors that are only read are stored; words where it says nothing. */
+  readonly storageOf?: (tensor: TensorData) => Storage | undefined;
+  /** Outputs of type float16 are arrays of halves; the device has `shader-f16`. */
+  readonly halfOutputs?: boolean;
 }
 
 /** The outputs, or what went wrong before there were any. */
@@ -68,23 +77,38 @@ export async function runKernels(gpu: Gpu, tasks: readonly KernelTask[]): Promis
 interface Output {
   readonly buffer: GPUBuffer;
   readonly dtype: DType;
+  readonly storage: Storage | undefined;
   readonly count: number;
+}
+
+/** Compiles all tasks' kernels and runs none: for devices that cannot. Returns a line for each that does not compile. */
+export async function compileKernels(gpu: Gpu, tasks: readonly KernelTask[]): Promise<string[]> {
+  const prepared = await Promise.all(tasks.map((task) => prepare(gpu, task)));
+  return prepared.flatMap((result, i) => ("failure" in result ? [`${taskLabel(tasks[i]!)}: ${result.failure}`] : []));
 }
 
 async function runBatch(gpu: Gpu, tasks: readonly KernelTask[]): Promise<KernelResult[]> {
   const buffers: GPUBuffer[] = [];
-  const inputBuffers = new Map<TensorData, GPUBuffer>();
-  const makeBuffer = (sizeBytes: number, kind: "storage" | "uniform", label: string, words: TypedArray): GPUBuffer => {
+  const inputBuffers = new Map<TensorData, Map<Storage | undefined, GPUBuffer>>();
+  const makeBuffer = (
+    sizeBytes: number,
+    kind: "storage" | "uniform",
+    label: string,
+    contents: TypedArray | Uint8Array,
+  ): GPUBuffer => {
     const buffer = gpu.createBuffer(sizeBytes, kind, label);
     buffers.push(buffer);
-    gpu.write(buffer, words);
+    gpu.write(buffer, contents);
     return buffer;
   };
-  const inputBuffer = (tensor: TensorData): GPUBuffer => {
-    let buffer = inputBuffers.get(tensor);
+  const inputBuffer = (tensor: TensorData, storage: Storage | undefined): GPUBuffer => {
+    let made = inputBuffers.get(tensor);
+    if (!made) inputBuffers.set(tensor, (made = new Map<Storage | undefined, GPUBuffer>()));
+    let buffer = made.get(storage);
     if (!buffer) {
-      buffer = makeBuffer(bindingBytes(tensor.data.length), "storage", "input", tensor.data);
-      inputBuffers.set(tensor, buffer);
+      const contents = storage ? pack(tensor.data, storage) : tensor.data;
+      buffer = makeBuffer(bindingBytes(tensor.data.length, storage), "storage", "input", contents);
+      made.set(storage, buffer);
     }
     return buffer;
   };
@@ -99,22 +123,21 @@ async function runBatch(gpu: Gpu, tasks: readonly KernelTask[]): Promise<KernelR
     const outputs = task.problem.outputs.map(({ shape }, index): Output => {
       const count = sizeOf(shape);
       const overwritten = task.problem.inPlace?.[index];
-      const words = minefield(count, overwritten === undefined ? undefined : task.inputs[overwritten]!.data);
-      return {
-        buffer: makeBuffer(words.byteLength, "storage", "output", words),
-        dtype: storedType(task, index),
-        count,
-      };
+      const storage = outputStorage(task, index);
+      const words = minefield(count, storage, overwritten === undefined ? undefined : task.inputs[overwritten]!.data);
+      const buffer = makeBuffer(words.byteLength, "storage", "output", words);
+      return { buffer, dtype: storedType(task, index), storage, count };
     });
     outputsOf.set(task, outputs);
     const entries = assembled.operands.map(({ kind, index }, binding) => {
       if (kind === "output") {
-        const { buffer, count } = outputs[index]!;
+        const { buffer, count, storage } = outputs[index]!;
         // The guards behind it are bound with it: past a binding's end WebGPU would clamp the stray write and hide it.
-        return { binding, buffer, offset: GUARD_BYTES, size: bindingBytes(count) + GUARD_BYTES };
+        return { binding, buffer, offset: GUARD_BYTES, size: bindingBytes(count, storage) + GUARD_BYTES };
       }
-      const tensor = kind === "input" ? task.inputs[index]! : task.extras![index - 1]!;
-      return { binding, buffer: inputBuffer(tensor), size: bindingBytes(tensor.data.length) };
+      const tensor = operandOf(task, kind, index);
+      const storage = task.storageOf?.(tensor);
+      return { binding, buffer: inputBuffer(tensor, storage), size: bindingBytes(tensor.data.length, storage) };
     });
     const storage = gpu.bindGroup(pipeline, 0, entries, taskLabel(task));
     const uniforms = uniformBindings(gpu, pipeline, assembled, (words) =>
@@ -147,8 +170,18 @@ async function runBatch(gpu: Gpu, tasks: readonly KernelTask[]): Promise<KernelR
 }
 
 /** Exact size of a binding of `count` elements; there are no empty bindings, and a vec4 needs room for one. */
-function bindingBytes(count: number): number {
-  return count === 0 ? 4 * WORD_BYTES : count * WORD_BYTES;
+function bindingBytes(count: number, storage?: Storage): number {
+  if (count === 0) return 4 * WORD_BYTES;
+  return storage ? storageBytes(count, storage) : count * WORD_BYTES;
+}
+
+function operandOf(
+  { inputs, extras, made }: KernelTask,
+  kind: "input" | "prologue" | "extra",
+  index: number,
+): TensorData {
+  if (kind === "prologue") return made![index]!;
+  return kind === "input" ? inputs[index]! : extras![index - 1]!;
 }
 
 /** Element type that is stored for output `index`: an epilogue may change it. */
@@ -158,10 +191,18 @@ function storedType({ operator, problem }: KernelTask, index: number): DType {
   return program.instructions[program.outputs[index]!]!.type.dtype;
 }
 
+function outputStorage(task: KernelTask, index: number): Storage | undefined {
+  return task.halfOutputs && storedType(task, index) === "float16" ? "half" : undefined;
+}
+
 /** Guards, the output's elements (poison, or what an in-place kernel finds there), guards. */
-function minefield(count: number, initial: TypedArray | undefined): Uint32Array {
-  const boundWords = bindingBytes(count) / WORD_BYTES;
+function minefield(count: number, storage?: Storage, initial?: TypedArray): Uint32Array<ArrayBuffer> {
+  const boundWords = bindingBytes(count, storage) / WORD_BYTES;
   const words = new Uint32Array(GUARD_WORDS + boundWords + GUARD_WORDS).fill(GUARD_WORD);
+  if (storage) {
+    new Uint16Array(words.buffer, GUARD_BYTES, count).fill(UNWRITTEN_HALF);
+    return words;
+  }
   words.fill(UNWRITTEN_WORD, GUARD_WORDS, GUARD_WORDS + count);
   if (initial) words.set(new Uint32Array(initial.buffer, initial.byteOffset, count), GUARD_WORDS);
   return words;
@@ -174,7 +215,7 @@ interface Prepared {
 
 async function prepare(gpu: Gpu, task: KernelTask): Promise<Prepared | { failure: string }> {
   try {
-    const assembled = assemble(task.operator, task.strategy, task.problem, task.params);
+    const assembled = stored(assemble(task.operator, task.strategy, task.problem, task.params), task);
     const pipeline = await gpu.pipeline(assembled.wgsl, taskLabel(task), {
       storage: assembled.storage,
       uniform: assembled.uniforms.length > 0,
@@ -183,6 +224,17 @@ async function prepare(gpu: Gpu, task: KernelTask): Promise<Prepared | { failure
   } catch (error) {
     return { failure: error instanceof Error ? error.message : String(error) };
   }
+}
+
+/** The kernel on operands in their storage. */
+function stored(kernel: AssembledKernel, task: KernelTask): AssembledKernel {
+  if (!task.storageOf && !task.halfOutputs) return kernel;
+  const bindings = kernel.operands.map(({ kind, index }) => {
+    const tensor = kind === "output" ? undefined : operandOf(task, kind, index);
+    const storage = tensor ? task.storageOf?.(tensor) : outputStorage(task, index);
+    return storage && { storage, dtype: tensor?.dtype ?? storedType(task, index) };
+  });
+  return withStorage(kernel, bindings);
 }
 
 function uniformBindings(
@@ -206,20 +258,23 @@ function uniformBindings(
 function collect(outputs: readonly Output[], bytesOf: (output: Output) => ArrayBuffer): KernelResult {
   const arrays: TypedArray[] = [];
   for (const [number, output] of outputs.entries()) {
-    const { dtype, count } = output;
-    const words = new Uint32Array(bytesOf(output));
-    const end = GUARD_WORDS + bindingBytes(count) / WORD_BYTES + GUARD_WORDS;
-    for (let i = 0; i < end; i++) {
-      const inside = i >= GUARD_WORDS && i < GUARD_WORDS + count;
-      const word = words[i]!;
-      if (inside && word === UNWRITTEN_WORD)
-        return { failure: `output ${number}: element ${i - GUARD_WORDS} of ${count} was never written` };
-      if (!inside && word !== GUARD_WORD)
-        return {
-          failure: `output ${number} of ${count} elements: element ${i - GUARD_WORDS} outside it was overwritten`,
-        };
+    const { dtype, storage, count } = output;
+    const bytes = bytesOf(output);
+    const mines = minefield(count, storage).buffer;
+    const view = (buffer: ArrayBuffer): Uint16Array | Uint32Array =>
+      storage ? new Uint16Array(buffer) : new Uint32Array(buffer);
+    const [after, before] = [view(bytes), view(mines)];
+    const first = GUARD_BYTES / after.BYTES_PER_ELEMENT;
+    for (let i = 0; i < before.length; i++) {
+      const inside = i >= first && i < first + count;
+      if (inside && after[i] === (storage ? UNWRITTEN_HALF : UNWRITTEN_WORD))
+        return { failure: `output ${number}: element ${i - first} of ${count} was never written` };
+      if (!inside && after[i] !== before[i])
+        return { failure: `output ${number} of ${count} elements: element ${i - first} outside it was overwritten` };
     }
-    arrays.push(dtypes[dtype].view(words.buffer, GUARD_BYTES, count));
+    arrays.push(
+      storage ? unpack(bytes.slice(GUARD_BYTES), storage, dtype, count) : dtypes[dtype].view(bytes, GUARD_BYTES, count),
+    );
   }
   return { outputs: arrays };
 }

@@ -60,8 +60,8 @@ function biasProgram(shape: Shape) {
 test.each([
   ["naive", { workgroup: 1 }, [10_001, 7]],
   ["naive", { workgroup: 64 }, [1_049_000, 4]],
-  ["vec4", { workgroup: 1 }, [65_537, 4]],
-  ["vec4", { workgroup: 2 }, [40_001, 16]],
+  ["vec4", { workgroup: 1, vectors: 1 }, [65_537, 4]],
+  ["vec4", { workgroup: 2, vectors: 1 }, [40_001, 16]],
 ] as const)("Pointwise/%s %o on %o", async (name, params, shape) => {
   const program = biasProgram(shape);
   const problem = programProblem(program);
@@ -79,10 +79,16 @@ const many: readonly (readonly [Operator, string, Parameters, readonly CaseInput
   [reduceSum, "naive", { workgroup: 1 }, [[65_539, 3]], { axes: [1] }],
   [reduceMax, "naive", { workgroup: 1 }, [[3, 65_539]], { axes: [0] }],
   [reduceSum, "rowVec4", { workgroup: 1 }, [[65_539, 4]], { axes: [1] }],
+  [reduceSum, "columnsVec4", { workgroup: 1 }, [[3, 4 * 65_539]], { axes: [0] }],
+  [reduceSum, "subgroup", { workgroup: 4, rows: 1 }, [[65_539, 3]], { axes: [1] }],
   [reduceSum, "workgroupTree", { workgroup: 2 }, [[65_539, 3]], { axes: [1] }],
   [softmax, "naive", { workgroup: 1 }, [[65_539, 3]], {}],
+  [softmax, "online", { workgroup: 1 }, [[65_539, 4]], {}],
+  [softmax, "subgroup", { workgroup: 4, rows: 1 }, [[65_539, 3]], {}],
   [softmax, "workgroup", { workgroup: 2 }, [[65_539, 3]], {}],
   [standardization, "naive", { workgroup: 1 }, [[65_539, 3]], { epsilon: 0.1 }],
+  [standardization, "welford", { workgroup: 1 }, [[65_539, 4]], { epsilon: 0.1 }],
+  [standardization, "subgroup", { workgroup: 4, rows: 1 }, [[65_539, 3]], { epsilon: 0.1 }],
   [standardization, "workgroup", { workgroup: 2 }, [[65_539, 3]], { epsilon: 0.1 }],
   [transpose, "naive", { workgroup: 1 }, [[65_539, 2]], {}],
   [transpose, "tiled", { tile: 2 }, [[65_539, 2, 2]], { perm: [0, 2, 1] }],

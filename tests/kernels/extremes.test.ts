@@ -35,7 +35,7 @@ async function failures(
 ): Promise<string[]> {
   const { label, problem, inputs, expected } = prepareProblem(operator, [input], attributes);
   const checks = (await loadStrategies(operator.name)).flatMap((strategy) =>
-    acceptedParameters(strategy, problem, gpu.limits).map((params): Check => {
+    acceptedParameters(strategy, problem, gpu.kernelLimits).map((params): Check => {
       used.add(strategy.name);
       return { what: label, expected, task: { operator, strategy, params, problem, inputs } };
     }),
@@ -60,6 +60,8 @@ test.each(reductions)("$name takes rows of whole vectors by every strategy", asy
       [70, 2, 2],
       [1, 2],
     ],
+    [[5, 8], [0]],
+    [[257, 12], [0]],
   ] as const)
     expect(await failures(operator, randomTensor(shape, 3), { axes }, used)).toEqual([]);
   for (const { name } of await loadStrategies(operator.name)) expect(used).toContain(name);
@@ -129,7 +131,7 @@ test.each([softmax, logSoftmax])("$name of elements masked by minus infinity", a
   };
   const inputs = [tensorData(scores, [2, 4])];
   const checks = (await loadStrategies(operator.name)).flatMap((strategy) =>
-    acceptedParameters(strategy, problem, gpu.limits).map((params): Check => {
+    acceptedParameters(strategy, problem, gpu.kernelLimits).map((params): Check => {
       return { what: "masked scores", expected: [masked], task: { operator, strategy, params, problem, inputs } };
     }),
   );
@@ -148,7 +150,7 @@ test.each([softmax, logSoftmax])(
     expect(values.every((value, i) => Number.isNaN(value) === i < 12)).toBe(true);
     const bounded = { values, errors: new Float64Array(values.length).fill(1e-5) };
     const checks = (await loadStrategies(operator.name)).flatMap((strategy) =>
-      acceptedParameters(strategy, problem, gpu.limits).map((params): Check => {
+      acceptedParameters(strategy, problem, gpu.kernelLimits).map((params): Check => {
         return { what: "odd rows", expected: [bounded], task: { operator, strategy, params, problem, inputs } };
       }),
     );

@@ -176,8 +176,8 @@ describe("verify", () => {
     const wrong = await executor.prepare({ ...compiled, plan: new Plan({ ...copied, kernels: broken }) });
     const report = await verify(wrong, data, "this adapter");
     expect(report.passed).toBe(false);
-    expect(report.firstFailure!.name).toBe("#0 Exp (Exp)");
-    expect(String(report)).toContain("first wrong step on this adapter: #0 Exp (Exp)");
+    expect(report.firstFailure!.name).toBe("#0 Exp+ReduceSum (Exp)");
+    expect(String(report)).toContain("first wrong step on this adapter: #0 Exp+ReduceSum (Exp)");
     expect(report.steps.slice(1, -1).every((step) => step.passed)).toBe(true);
   });
 

@@ -130,7 +130,7 @@ describe("usage", () => {
   test("help", async () => {
     const { code, out } = await run("--help");
     expect(code).toBe(0);
-    for (const command of ["run", "inspect", "verify", "profile", "export", "conformance"])
+    for (const command of ["run", "inspect", "verify", "profile", "tune", "export", "conformance"])
       expect(out).toContain(command);
   });
 });

@@ -92,6 +92,28 @@ describe("fusion", () => {
     expect(groupsOf(graph, { epilogue: false, pointwise: false })).toHaveLength(5);
   });
 
+  it("puts the pointwise nodes before a reduction or softmax into its prologue, if nothing else reads them", () => {
+    const graph = new Graph();
+    const [x, m] = [input(graph, "x", [4, 6]), input(graph, "m", [6])];
+    graph.output("y", softmax(x.mul(0.5).add(m)).mul(2).value);
+    const d = x.sub(m);
+    graph.output("loss", d.mul(d).mean().value);
+    expect(groupsOf(graph)).toEqual([
+      ["Mul", "Add", "Softmax", "Mul"],
+      ["Sub", "Mul", "ReduceMean"],
+    ]);
+    expect(fuse(graph, { maxBindings: 8 }).map(({ prologue }) => prologue.length)).toEqual([2, 2]);
+    expect(groupsOf(graph, { prologue: false })).toEqual([
+      ["Mul", "Add"],
+      ["Softmax", "Mul"],
+      ["Sub", "Mul"],
+      ["ReduceMean"],
+    ]);
+    graph.output("d", d.value);
+    expect(groupsOf(graph)).toEqual([["Mul", "Add", "Softmax", "Mul"], ["Sub"], ["Mul", "ReduceMean"]]);
+    expect(groupsOf(graph, { maxBindings: 2 })[0]).toEqual(["Mul"]);
+  });
+
   it("keeps a value that is used twice in memory", () => {
     const graph = new Graph();
     const product = input(graph, "x", [4, 3]).matmul(input(graph, "w", [3, 5]));

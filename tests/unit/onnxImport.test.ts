@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createEngine, type Engine } from "../../src/engine.ts";
 import { DTypeError, FormatError, ShapeError, UnsupportedError, UsageError } from "../../src/core/errors.ts";
+import { decodeTensor } from "../../src/formats/onnx/decode.ts";
 import type { AttributeProto } from "../../src/formats/onnx/model.ts";
 import { floats, int, integers, ints, modelBytes, node, subgraph } from "../harness/onnxModels.ts";
 
@@ -424,6 +425,23 @@ describe("files", () => {
     await expect(engine.load(new TextEncoder().encode("<!doctype html>"))).rejects.toThrow(FormatError);
     for (let length = 1; length < addOne.length - 1; length += 3)
       await expect(engine.load(addOne.subarray(0, length))).rejects.toThrow(/./);
+  });
+
+  test("float_data may come in one piece, in several, and number by number", () => {
+    const bytesOf = (...values: number[]): number[] => [...new Uint8Array(Float32Array.from(values).buffer)];
+    const packed = (...values: number[]): number[] => [(4 << 3) | 2, 4 * values.length, ...bytesOf(...values)];
+    const single = (value: number): number[] => [(4 << 3) | 5, ...bytesOf(value)];
+    const [dims, type] = [[1 << 3, 4], [2 << 3, 1]]; // prettier-ignore
+    for (const pieces of [
+      packed(1, 2, 3, 4),
+      [...packed(1, 2), ...packed(3, 4)],
+      [1, 2, 3, 4].flatMap(single),
+      [...packed(1), ...single(2), ...packed(3, 4)],
+    ]) {
+      const { bytes } = decodeTensor(Uint8Array.from([...dims, ...type, ...pieces]));
+      expect([...bytes]).toEqual(bytesOf(1, 2, 3, 4));
+    }
+    expect(() => decodeTensor(Uint8Array.from([...dims, ...type, ...packed(1, 2, 3)]))).toThrow(/needs 16 bytes.*12/);
   });
 
   test("data beside the file is read, and nothing elsewhere", async () => {

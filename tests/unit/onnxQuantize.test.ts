@@ -65,3 +65,41 @@ test("MatMulNBits unpacks low halves first and takes 8 for the zero point", asyn
     expect([...(await model.run({ x }))["y"]!.data]).toEqual([(weight - 8) * 0.5]);
   }
 });
+
+test("MatMulNBits keeps weights packed, with zero points and a bias, and unpacks them where g_idx reorders", async () => {
+  const [K, N, block] = [32, 2, 16];
+  const packed = Uint8Array.from({ length: (N * K) / 2 }, (_, i) => (37 * i) % 256);
+  const number = (n: number, k: number): number => (packed[(n * K + k) >> 1]! >> (4 * (k & 1))) & 15;
+  const scales = [0.5, 2, 0.25, 1];
+  const zeros = [3, 9, 15, 0];
+  const gIndex = Array.from({ length: K }, (_, k) => k % 2);
+  const x = Array.from({ length: K }, (_, k) => (k % 5) - 2);
+  for (const isReordered of [false, true]) {
+    const inputs = `x w s z ${isReordered ? "g" : "-"} bias`;
+    const bytes = modelBytes(
+      {
+        nodes: [node("MatMulNBits", inputs, "y", { K: int(K), N: int(N), block_size: int(block) }, "com.microsoft")],
+        inputs: { x: ["float32", 1, K] },
+        outputs: { y: ["float32", 1, N] },
+        initializers: [
+          { name: "w", dtype: "uint8", shape: [N, 2, 8], bytes: packed },
+          floats("s", [4], scales),
+          { name: "z", dtype: "uint8", shape: [2], bytes: Uint8Array.of(3 | (9 << 4), 15) },
+          { name: "g", dtype: "int32", shape: [K], bytes: new Uint8Array(Int32Array.from(gIndex).buffer) },
+          floats("bias", [N], [100, -100]),
+        ],
+      },
+      { opsets: { "": 17, "com.microsoft": 1 } },
+    );
+    using model = await engine.load(bytes);
+    const expected = [0, 1].map((n) => {
+      const weight = (k: number): number => {
+        const at = 2 * n + (isReordered ? gIndex[k]! : Math.floor(k / block));
+        return (number(n, k) - zeros[at]!) * scales[at]!;
+      };
+      return x.reduce((sum, value, k) => sum + value * weight(k), [100, -100][n]!);
+    });
+    expect([...(await model.run({ x }))["y"]!.data]).toEqual(expected);
+    expect(model.plans.some((plan) => plan.toString().includes("MatMulNBits"))).toBe(!isReordered);
+  }
+});

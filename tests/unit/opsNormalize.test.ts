@@ -13,12 +13,10 @@ import {
   reduceMean,
   reduceMin,
   reduceProd,
-  reduceSum,
   reduceSumSquare,
   standardization,
 } from "../../src/ops/index.ts";
 import type { Attributes, Operator } from "../../src/ops/operator.ts";
-import { reduceInSteps } from "../../src/ops/reduceInSteps.ts";
 import { standardize } from "../../src/ops/standardization.ts";
 import { EagerBuilder, type EagerTensor } from "../harness/eager.ts";
 
@@ -49,42 +47,6 @@ function expectClose(actual: ArrayLike<number>, expected: ArrayLike<number>, tol
     worst = Math.max(worst, Math.abs(actual[i]! - expected[i]!) / (1 + Math.abs(expected[i]!)));
   expect(worst).toBeLessThanOrEqual(tolerance);
 }
-
-describe("reductions in two steps", () => {
-  const large: readonly (readonly [shape: Shape, axes: readonly number[], keepdims: number])[] = [
-    [[65_536], [], 0],
-    [[2, 256, 300], [1, 2], 1],
-    [[300, 3, 128], [0, -1], 0],
-    [[33_000, 2], [0], 0],
-  ];
-  it.each([reduceSum, reduceMean, reduceL1, reduceSumSquare, reduceMax, reduceMin])("$name", (operator) => {
-    for (const [shape, axes, keepdims] of large) {
-      const data = waves(shape);
-      const build = new EagerBuilder();
-      const result = reduceInSteps(build, operator, data, { axes, keepdims, noop_with_empty_axes: 0 });
-      const [whole] = run(operator, [data], { axes, keepdims });
-      expect(build.tape.filter((entry) => entry.operator.name.startsWith("Reduce"))).toHaveLength(2);
-      expect(result.shape).toEqual(whole!.shape);
-      expectClose((result as EagerTensor).data, whole!.data);
-    }
-  });
-
-  it("leaves alone what is small, has many results, does not divide, or is a mean of integers", () => {
-    const one: readonly (readonly [EagerTensor, Operator])[] = [
-      [waves([100, 100]), reduceSum],
-      [waves([65_537]), reduceSum],
-      [waves([65_536], "int32"), reduceMean],
-    ];
-    for (const [data, operator] of one) {
-      const build = new EagerBuilder();
-      reduceInSteps(build, operator as typeof reduceSum, data, { axes: [], keepdims: 1, noop_with_empty_axes: 0 });
-      expect(build.tape).toHaveLength(1);
-    }
-    const build = new EagerBuilder();
-    reduceInSteps(build, reduceSum, waves([64, 1024]), { axes: [1], keepdims: 1, noop_with_empty_axes: 0 });
-    expect(build.tape).toHaveLength(1);
-  });
-});
 
 describe("huge sets are standardized by reductions", () => {
   it.each([0, 1])("centered %i", (centered) => {

@@ -2,15 +2,17 @@
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { UnsupportedError } from "../../src/core/errors.ts";
 import { createEngine } from "../../src/engine.ts";
 import { relu } from "../../src/graph/functional.ts";
 import { assignBuffers, type Lifetime } from "../../src/scheduler/memory.ts";
 import { orderSteps } from "../../src/scheduler/order.ts";
 import { HARDWARE_TRAITS, SOFTWARE_TRAITS, chooseStrategy } from "../../src/scheduler/choose.ts";
 import { Plan, formatBytes, formatCount, formatTable, type PlanData } from "../../src/scheduler/plan.ts";
+import { conv } from "../../src/ops/conv.ts";
 import { matMul } from "../../src/ops/matmul.ts";
 import { loadStrategies } from "../../shaders/index.ts";
-import { DEFAULT_LIMITS } from "../../shaders/strategy.ts";
+import { DEFAULT_LIMITS, parameterSets } from "../../shaders/strategy.ts";
 
 const lifetimes: fc.Arbitrary<Lifetime[]> = fc
   .array(fc.record({ size: fc.integer({ min: 1, max: 4096 }), first: fc.nat(40), length: fc.nat(12) }), {
@@ -99,6 +101,66 @@ describe("strategy choice", () => {
       }).strategy.name;
     expect(choose(SOFTWARE_TRAITS)).toBe("registerTile");
     expect(choose(HARDWARE_TRAITS)).toBe("tiledRegister");
+  });
+
+  it("is the best of all candidates, though most are never written out", async () => {
+    const strategies = await loadStrategies("MatMul");
+    const context = { limits: DEFAULT_LIMITS, forced: undefined, isKnown: () => false };
+    for (const traits of [SOFTWARE_TRAITS, HARDWARE_TRAITS])
+      for (const [M, K, N] of [
+        [1, 64, 64],
+        [7, 33, 5],
+        [64, 64, 64],
+        [300, 512, 200],
+        [1024, 16, 1024],
+      ] as const) {
+        // prettier-ignore
+        const type = (...shape: number[]) => ({ dtype: "float32" as const, shape });
+        const given = { inputs: [type(M, K), type(K, N)], outputs: [type(M, N)], attributes: matMul.attributes };
+        const estimates = strategies.flatMap((strategy) =>
+          parameterSets(strategy).flatMap((params) => {
+            const single = Object.fromEntries(Object.entries(params).map(([name, value]) => [name, [value]]));
+            try {
+              return chooseStrategy(matMul, given, [{ ...strategy, params: single }], { ...context, traits })
+                .estimatedMs;
+            } catch (error) {
+              if (error instanceof UnsupportedError) return [];
+              throw error;
+            }
+          }),
+        );
+        expect(estimates.length).toBeGreaterThan(3);
+        expect(chooseStrategy(matMul, given, strategies, { ...context, traits }).estimatedMs).toBe(
+          Math.min(...estimates),
+        );
+      }
+  });
+
+  it("counts words of workgroup memory where they cost compiling", async () => {
+    const words = async (operator: typeof matMul | typeof conv, given: typeof problem, forced: string) => {
+      const [without, withWords] = await Promise.all(
+        [0, 1e6].map(async (compileNsPerWorkgroupWord) => {
+          const traits = { ...SOFTWARE_TRAITS, compileNsPerWorkgroupWord, expectedRuns: 1 };
+          const strategies = (await loadStrategies(operator.name)).map((strategy) => ({
+            ...strategy,
+            params: Object.fromEntries(Object.entries(strategy.params).map(([name, [first]]) => [name, [first!]])),
+          }));
+          const context = { limits: DEFAULT_LIMITS, traits, forced, isKnown: () => false };
+          return chooseStrategy(operator, given, strategies, context).estimatedMs;
+        }),
+      );
+      return Math.round(withWords! - without!);
+    };
+    expect(await words(matMul, problem, "naive")).toBe(0);
+    const tile = (await loadStrategies("MatMul")).find(({ name }) => name === "tiled")!.params["tile"]![0] as number;
+    expect(await words(matMul, problem, "tiled")).toBe(2 * tile ** 2); // array<array<f32, TILE>, TILE>, twice
+    const type = (...shape: number[]) => ({ dtype: "float32" as const, shape });
+    const convolution = {
+      inputs: [type(1, 64, 20, 20), type(64, 64, 3, 3)],
+      outputs: [type(1, 64, 18, 18)],
+      attributes: { ...conv.attributes, group: 1 } as unknown as typeof matMul.attributes,
+    };
+    expect(await words(conv, convolution, "implicitGemm")).toBe(4 * (80 + 320)); // array<vec4<f32>, …>
   });
 
   it("says why a forced strategy cannot run", async () => {

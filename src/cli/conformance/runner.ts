@@ -5,7 +5,7 @@ import { DTypeError, FormatError, GpuError, UnsupportedError } from "../../core/
 import type { Engine } from "../../engine.ts";
 import { computedDType, isStoredDType, naturalElements } from "../../formats/elements.ts";
 import { decodeModel, decodeTensor } from "../../formats/onnx/decode.ts";
-import { unsupportedOperators } from "../../formats/onnx/load.ts";
+import { unsupportedOperators, type LoadModelOptions } from "../../formats/onnx/load.ts";
 import type { OnnxTensor } from "../../formats/onnx/tensor.ts";
 import { dataSets, modelFile, type DataSet, type TestFolder } from "./folders.ts";
 import { judge } from "./judge.ts";
@@ -30,7 +30,7 @@ interface Net {
 }
 
 /** Runs every data set of a test, one after the other. Whatever is thrown becomes part of the result. */
-export async function runTest(engine: Engine, test: TestFolder): Promise<TestResult> {
+export async function runTest(engine: Engine, test: TestFolder, options: LoadModelOptions = {}): Promise<TestResult> {
   const start = performance.now();
   const result = (outcome: Omit<TestResult, "name" | "timeMs">): TestResult => ({
     name: test.name,
@@ -45,7 +45,7 @@ export async function runTest(engine: Engine, test: TestFolder): Promise<TestRes
     const proto = decodeModel(await readFile(file));
     const { graph } = proto;
     missingOperators = unsupportedOperators(graph, proto).map(({ operator }) => operator);
-    using model = await engine.load(file);
+    using model = await engine.load(file, options);
     const net: Net = {
       inputs: graph.inputs.map(({ name }) => name).filter((name) => !graph.initializers.has(name)),
       outputs: graph.outputs.map(({ name }) => name),

@@ -119,6 +119,8 @@ interface RawTensor {
   doubles: number[];
   strings: Uint8Array[];
   raw: Uint8Array | undefined;
+  /** `float_data` in one piece. */
+  packed: Uint8Array | undefined;
   external: Record<string, string>;
   isExternal: boolean;
 }
@@ -132,6 +134,7 @@ const emptyTensor = (): RawTensor => ({
   doubles: [],
   strings: [],
   raw: undefined,
+  packed: undefined,
   external: {},
   isExternal: false,
 });
@@ -139,7 +142,7 @@ const emptyTensor = (): RawTensor => ({
 function readTensorField(tag: number, tensor: RawTensor, reader: PbfReader): void {
   if (tag === 1) reader.readPackedVarint(tensor.shape, true);
   else if (tag === 2) tensor.type = reader.readVarint();
-  else if (tag === 4) readPackedFixed(reader, tensor.floats, 4, () => reader.readFloat());
+  else if (tag === 4) readFloats(reader, tensor);
   else if (tag === 5 || tag === 7) reader.readPackedVarint(tensor.integers, true);
   else if (tag === 6) tensor.strings.push(reader.readBytes());
   else if (tag === 8) tensor.name = reader.readString();
@@ -148,6 +151,21 @@ function readTensorField(tag: number, tensor: RawTensor, reader: PbfReader): voi
   else if (tag === 11) reader.readPackedVarint(tensor.integers, false);
   else if (tag === 13) readEntry(reader, tensor.external);
   else if (tag === 14) tensor.isExternal = reader.readVarint() === 1;
+}
+
+/** A packed list is the tensor's bytes as they stand; those in pieces are read number by number. */
+function readFloats(reader: PbfReader, tensor: RawTensor): void {
+  if (reader.type === LENGTH_DELIMITED && !tensor.packed && tensor.floats.length === 0)
+    tensor.packed = reader.readBytes();
+  else {
+    if (tensor.packed) {
+      const { buffer, byteOffset, byteLength } = tensor.packed;
+      const view = new DataView(buffer, byteOffset, byteLength);
+      for (let at = 0; at + 4 <= byteLength; at += 4) tensor.floats.push(view.getFloat32(at, true));
+      tensor.packed = undefined;
+    }
+    readPackedFixed(reader, tensor.floats, 4, () => reader.readFloat());
+  }
 }
 
 /** Packed or single fixed-size numbers. */
@@ -183,8 +201,8 @@ function finishTensor(raw: RawTensor): TensorProto {
 }
 
 /** The typed fields (`float_data`, `int32_data` …) as the bytes that `raw_data` would have. */
-function encodeTyped({ floats, integers, doubles }: RawTensor, dtype: OnnxDType): Uint8Array {
-  if (dtype === "float32") return bytesOf(Float32Array.from(floats));
+function encodeTyped({ floats, packed, integers, doubles }: RawTensor, dtype: OnnxDType): Uint8Array {
+  if (dtype === "float32") return packed ?? bytesOf(Float32Array.from(floats));
   if (dtype === "float64") return bytesOf(Float64Array.from(doubles));
   // The largest int64 has been rounded up to 2⁶³ on its way through a number.
   if (dtype === "int64")

@@ -6,9 +6,12 @@ import type { DType } from "../../core/dtype.ts";
 import { formatShape, type Shape, type TensorType } from "../../core/shape.ts";
 import type { TensorData } from "../../core/tensorData.ts";
 import { Graph, type Node, type Value } from "../../graph/graph.ts";
+import { rebuild } from "../../graph/passes/rebuild.ts";
 import { Tensor } from "../../graph/tensor.ts";
 import { Module } from "../../nn/module.ts";
 import type { Attributes, AttributeValue, Operand, Operator } from "../../ops/operator.ts";
+import composedAttention from "../../../shaders/attention/composed.ts";
+import type { AnyRewrite } from "../../../shaders/strategy.ts";
 import { encodeElements } from "../elements.ts";
 import { encodeModel } from "./encode.ts";
 import { exporters, type ExportCall, type OnnxAttributes } from "./exporters.ts";
@@ -96,7 +99,7 @@ function modelOf(graph: Graph, { name = "neurite", metadata = {} }: ExportOption
   if (graph.updates.size > 0)
     throw new UnsupportedError("exportOnnx: this graph changes variables (a training step); ONNX has no such thing");
   if (graph.outputs.size === 0) throw new UsageError("exportOnnx: the graph has no outputs");
-  const exported = new GraphExport(graph);
+  const exported = new GraphExport(takenApart(graph));
   return {
     irVersion: IR_VERSION,
     producer: "neurite",
@@ -105,6 +108,17 @@ function modelOf(graph: Graph, { name = "neurite", metadata = {} }: ExportOption
     functions: [],
     metadata,
   };
+}
+
+/** Operators that ONNX lacks, by what says them in operators that it has. */
+const APART: ReadonlyMap<string, AnyRewrite> = new Map([[composedAttention.operator, composedAttention]]);
+
+function takenApart(graph: Graph): Graph {
+  if (!graph.nodes.some(({ operator }) => APART.has(operator.name))) return graph;
+  return rebuild(graph, (node, inputs, target) => {
+    const parts = APART.get(node.operator.name)?.rewrite(target, inputs, node, {});
+    return parts as readonly Value[] | undefined; // what a graph builds are its values
+  });
 }
 
 /** One graph on its way out: names, nodes and stored tensors so far. */

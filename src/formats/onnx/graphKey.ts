@@ -3,6 +3,7 @@
 
 import type { TensorData } from "../../core/tensorData.ts";
 import type { Graph, Value } from "../../graph/graph.ts";
+import { exactText } from "../../graph/passes/eliminate.ts";
 
 const WRITTEN_OUT = 64;
 const identities = new WeakMap<object, number>();
@@ -38,23 +39,28 @@ function textOf(graph: Graph): string {
   for (const { operator, attributes, inputs, outputs } of graph.nodes) {
     const args = inputs.map((input) => (input ? numberOf(input) : ""));
     const types = outputs.map((output) => `${numberOf(output)}:${output.dtype}[${output.shape.join()}]`);
-    parts.push(`${operator.name}${JSON.stringify(attributes)}(${args.join()})→${types.join()}`);
+    parts.push(`${operator.name}${exactText(attributes)}(${args.join()})→${types.join()}`);
   }
   for (const [name, value] of graph.outputs) parts.push(`${name}=${numberOf(value)}`);
   return parts.join("\n");
 }
 
-function contentsOf({ data, immutable = false }: TensorData): string {
+function contentsOf(constant: TensorData): string {
+  if (constant.read) return `@${identityOf(constant)}`;
+  const { data, immutable = false } = constant;
   const words = new Uint32Array(data.buffer, data.byteOffset, data.length);
   if (data.length <= WRITTEN_OUT) return `{${words.join()}}`;
   // What may be made anew in every walk (a table, a matrix of twiddle factors) is known by a hash of its contents.
-  if (!immutable) return `#${hashOf(words)}`;
-  let identity = identities.get(data);
+  return immutable ? `@${identityOf(data)}` : `#${hashOf(words)}`;
+}
+
+function identityOf(object: object): number {
+  let identity = identities.get(object);
   if (identity === undefined) {
     identity = nextIdentity++;
-    identities.set(data, identity);
+    identities.set(object, identity);
   }
-  return `@${identity}`;
+  return identity;
 }
 
 /** Two FNV-1a hashes with different starts: 64 bits. */

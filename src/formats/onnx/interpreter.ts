@@ -8,6 +8,7 @@
 // are decided on the host while every segment runs where the engine runs.
 
 import { FormatError, NeuriteError, UnsupportedError, throwIfAborted } from "../../core/errors.ts";
+import { pacer } from "../../core/pause.ts";
 import { sizeOf, type Shape, type TensorType } from "../../core/shape.ts";
 import type { TensorData } from "../../core/tensorData.ts";
 import { Graph, Value, type Node } from "../../graph/graph.ts";
@@ -18,12 +19,11 @@ import { isControlFlow, runControlFlow } from "./control.ts";
 import { Handle, Scope, SequenceHandle } from "./handle.ts";
 import type { Handlers, Sequence } from "./handler.ts";
 import type { AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto } from "./model.ts";
+import { NeedsContents, StreamedTensor } from "./streamed.ts";
 import { fromReference, hostValueOf, toTensorData, type HostValue } from "./tensor.ts";
 
 /** Work that is done by the references rather than cut into a segment of its own: elements and operations. */
 const HOST_WORK = 1 << 18;
-/** Milliseconds of walking between two chances for the page. */
-const BREATHE_MS = 12;
 
 /** What a walk needs to know of its model; shared by all walks, so that weights are decoded once. */
 export class ImportedModel {
@@ -51,6 +51,7 @@ export class ImportedModel {
 
   /** A host value as a graph's constant: the same object every time, so that equal graphs can be recognised. */
   constant(value: HostValue, who: string): TensorData {
+    if (value instanceof StreamedTensor) return value;
     let narrow = this.narrowed.get(value);
     if (!narrow) {
       narrow = { ...toTensorData(value, who), immutable: true };
@@ -112,14 +113,16 @@ export class Interpreter implements CallContext {
   private readonly guards = new Set<string>();
   private readonly hostNodes: NodeProto[] = [];
   private isReusable = true;
-  private breathed = performance.now();
+  private readonly pause: () => Promise<void>;
 
   constructor(
     readonly model: ImportedModel,
     private readonly runSegment: RunSegment,
     private readonly signal: AbortSignal | undefined,
     private graph = new Graph(),
-  ) {}
+  ) {
+    this.pause = pacer(signal);
+  }
 
   get build(): Builder {
     return this.graph;
@@ -160,11 +163,7 @@ export class Interpreter implements CallContext {
   ): Promise<void> {
     for (const [position, node] of nodes.entries()) {
       scope.position = position;
-      if (performance.now() - this.breathed > BREATHE_MS) {
-        await new Promise((resolve) => setTimeout(resolve, 0));
-        throwIfAborted(this.signal);
-        this.breathed = performance.now();
-      }
+      await this.pause();
       const inputs = node.inputs.map((name) => (name === "" ? undefined : this.lookUp(name, node, scope)));
       const outputs = await this.carryOut(node, inputs, scope, opsets);
       node.outputs.forEach((name, i) => {
@@ -210,8 +209,7 @@ export class Interpreter implements CallContext {
           if (isWide || this.graph.nodes.slice(first).some(mayOverflow)) this.evaluateExactly(outputs, node, inputs);
           return outputs;
         } catch (error) {
-          if (!(error instanceof NeedsValue)) throw error;
-          await this.cut(error.handle, scope);
+          await this.supply(error, scope);
         }
       }
     } catch (error) {
@@ -422,10 +420,16 @@ export class Interpreter implements CallContext {
       try {
         return this.demand(handle, true);
       } catch (error) {
-        if (!(error instanceof NeedsValue)) throw error;
-        await this.cut(error.handle, scope);
+        await this.supply(error, scope);
       }
     }
+  }
+
+  /** Makes known what `error` says is needed, or throws it. */
+  private async supply(error: unknown, scope: Scope): Promise<void> {
+    if (error instanceof NeedsContents) await error.tensor.load();
+    else if (error instanceof NeedsValue) await this.cut(error.handle, scope);
+    else throw error;
   }
 
   /** Whether a tensor's contents are the same in every run: the file's, or computed from nothing else. */

@@ -19,10 +19,12 @@ import { Handle } from "./handle.ts";
 import { ImportedModel, Interpreter, NeedsInputs, sameContents, shapeKey, type Walked } from "./interpreter.ts";
 import type { GraphProto, ModelProto, NodeProto, OnnxDType, ValueInfo } from "./model.ts";
 import { handlers } from "./operators/index.ts";
-import { readSource, type OnnxSource } from "./source.ts";
+import { readSource, type OnnxSource, type StreamOptions } from "./source.ts";
+import { StreamedTensor, withContents } from "./streamed.ts";
 import { fromCaller, isDType, toOnnxTensor, type HostValue, type OnnxArray, type OnnxTensor } from "./tensor.ts";
 
-export type { OnnxSource } from "./source.ts";
+export type { OnnxSource, StreamOptions } from "./source.ts";
+export type { RandomAccess } from "./structure.ts";
 
 /** What a run takes for an input: a tensor, or its elements alone where the file or the count says which shape they have. */
 export type OnnxInput =
@@ -39,21 +41,28 @@ export type OnnxInput =
 export type OnnxInputs = Readonly<Record<string, OnnxInput>>;
 
 /** How a model is compiled; see `Engine.load`. */
-export interface LoadModelOptions extends Pick<CompileOptions, "strategies" | "fusion" | "reuseBuffers" | "simplify"> {
+export interface LoadModelOptions
+  extends Pick<
+    CompileOptions,
+    "strategies" | "fusion" | "reuseBuffers" | "narrowStorage" | "expectedRuns" | "simplify"
+  > {
   /** Which optimisations to leave out; all are on by default. */
   readonly optimize?: OptimizeOptions;
   /** Extents of symbolic dimensions, by the name the file gives them. */
   readonly dims?: Readonly<Record<string, number>>;
-  /** Called as the model is read and its kernels get ready. */
+  /** Called as the model is read, planned and uploaded and its kernels get ready. */
   readonly onProgress?: (progress: LoadProgress) => void;
+  /** Which files are not read as a whole, and which weights stay in them until a backend wants them. */
+  readonly stream?: StreamOptions;
   /** Ends loading; runs have signals of their own. */
   readonly signal?: AbortSignal;
 }
 
-/** How far loading is. `compile` starts anew for every plan: also when a run brings new shapes. */
+/** How far loading is. All but `read` start anew for every plan: also when a run brings new shapes. */
 export interface LoadProgress {
-  readonly stage: "read" | "compile";
-  /** Bytes read, or kernels ready. */
+  /** `read` the file, `plan` its steps, `compile` their kernels (which begins while planning), `upload` the weights. */
+  readonly stage: "read" | "plan" | "compile" | "upload";
+  /** Bytes read, steps planned, kernels ready, or bytes uploaded. */
   readonly done: number;
   /** Undefined where a server does not say. */
   readonly total: number | undefined;
@@ -69,10 +78,11 @@ export async function loadOnnx(
   source: OnnxSource,
   options: LoadModelOptions = {},
 ): Promise<OnnxModel> {
-  const { onProgress, signal } = options;
-  const bytes = await readSource(source, (done, total) => onProgress?.({ stage: "read", done, total }), signal);
+  const { onProgress, signal, stream } = options;
+  const read = (done: number, total: number | undefined): void => onProgress?.({ stage: "read", done, total });
+  const file = await readSource(source, read, signal, stream);
   throwIfAborted(signal);
-  const proto = await bytes.withExternalData(decodeModel(bytes.bytes));
+  const proto = await file.withExternalData(decodeModel(file.bytes));
   const missing = unsupportedOperators(proto.graph, proto);
   if (missing.length > 0)
     throw new UnsupportedError(
@@ -160,6 +170,11 @@ export class OnnxModel implements Disposable {
     return [...this.segments.values()].map(({ model }) => model.plan);
   }
 
+  /** @internal What is compiled, for tuning. */
+  get models(): readonly Model[] {
+    return [...this.segments.values()].map(({ model }) => model);
+  }
+
   /** Nodes that the last run carried out on the host, e.g. `NonZero "indices"`. */
   get hostNodes(): readonly string[] {
     return this.lastHostNodes.map(nodeLabel);
@@ -178,6 +193,47 @@ export class OnnxModel implements Disposable {
   ): Promise<Record<string, OnnxTensor>> {
     const given = this.check(inputs);
     return this.inTurn(() => this.carryOut(given, signal));
+  }
+
+  /**
+   * Encodes the model into the caller's command encoder, between the caller's own buffers: no submit, no read-back, no
+   * stall, nothing created for buffers it has seen. It takes the plan that was prepared or run last; buffers hold elements
+   * as that plan stores them (32-bit words; narrower types may be packed, see `plan.values`). Inputs and outputs that are
+   * left out use the model's own buffers.
+   *
+   * @throws UsageError where no plan is ready, or for names and buffers that do not fit; UnsupportedError where the host has
+   * a part in every run.
+   * @example
+   * await model.prepare({ batch: 1 });
+   * model.encode(myEncoder, { image: myBuffer }, { scores: myOtherBuffer });
+   */
+  encode(...[encoder, inputs = {}, outputs = {}]: Parameters<Model["encode"]>): void {
+    if (this.disposed) throw new UsageError("encode: this model has been disposed");
+    if (this.lastHostNodes.length > 0)
+      throw new UnsupportedError(`encode: ${this.hostNodes.join(", ")} ran on the host; use run`);
+    const walked = this.walks.at(-1)?.walked;
+    const segment = walked && this.segments.get(graphKey(walked.graph));
+    if (!segment)
+      throw new UsageError("encode: no plan is ready; load the model with `dims`, or call prepare or run before");
+    if (walked.guards.size > 0)
+      throw new UnsupportedError(
+        `encode: the plan depends on the values of ${[...walked.guards].join(", ")}, which are in no buffer yet; use run`,
+      );
+    for (const [name, buffer] of Object.entries(inputs)) {
+      if (!this.inputs.some((input) => input.name === name))
+        throw new UsageError(`encode: there is no input "${name}"`);
+      if ("createView" in buffer)
+        throw new UnsupportedError(
+          `encode: "${name}" is a texture; write its texels into a buffer first, docs/onnx.md has a shader for that`,
+        );
+    }
+    for (const name of Object.keys(outputs))
+      if (!walked.graph.outputs.has(name))
+        throw walked.outputs.has(name)
+          ? new UnsupportedError(`encode: "${name}" is not computed but known, as a constant or an input; use run`)
+          : new UsageError(`encode: there is no output "${name}"`);
+    const read = Object.entries(inputs).filter(([name]) => name in segment.model.plan.inputs);
+    segment.model.encode(encoder, Object.fromEntries(read), outputs);
   }
 
   /** Runs the model and carries every step out again on the CPU reference; one report a segment. */
@@ -284,6 +340,7 @@ export class OnnxModel implements Disposable {
     const results: Record<string, OnnxTensor> = {};
     for (const [name, handle] of walked.outputs) {
       const host = computed.get(name) ?? (handle.origin === "input" ? inputs.get(handle.name)?.host : handle.host);
+      if (host instanceof StreamedTensor) await host.load();
       results[name] = toOnnxTensor(host!);
     }
     return results;
@@ -316,15 +373,27 @@ export class OnnxModel implements Disposable {
     const key = graphKey(graph);
     let segment = this.segments.get(key);
     if (!segment) {
-      const { strategies, fusion, reuseBuffers, simplify = true, onProgress } = this.options;
-      const optimized = simplify ? optimize(graph, this.options.optimize) : graph;
-      const model = await this.compiler.compileGraph(optimized, {
+      const {
         strategies,
         fusion,
         reuseBuffers,
-        simplify,
-        signal,
-        onProgress: onProgress && ((done, total) => onProgress({ stage: "compile", done, total })),
+        narrowStorage,
+        expectedRuns,
+        simplify = true,
+        onProgress,
+      } = this.options;
+      const model = await withContents(async () => {
+        const optimized = simplify ? await optimize(graph, this.options.optimize, signal) : graph;
+        return this.compiler.compileGraph(optimized, {
+          strategies,
+          fusion,
+          reuseBuffers,
+          narrowStorage,
+          expectedRuns,
+          simplify: false, // it just was
+          signal,
+          onProgress: onProgress && ((done, total, stage) => onProgress({ stage, done, total })),
+        });
       });
       segment = { key, graph, model };
     }

@@ -57,6 +57,8 @@ export interface TensorProto {
   readonly strings?: readonly string[];
   /** `location`, `offset`, `length` of external data; `bytes` is then empty until it has been read. */
   readonly external?: Readonly<Record<string, string>>;
+  /** Bytes that are left in a file until they are needed: `count` of them from byte `first` on. `bytes` is then empty. */
+  readonly readBytes?: (first: number, count: number) => Promise<Uint8Array>;
 }
 
 /** An attribute's value. `other` is a kind that nothing here reads; its value says which. */

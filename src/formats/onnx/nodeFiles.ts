@@ -4,21 +4,32 @@ import { createReadStream } from "node:fs";
 import { open, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { FormatError, UsageError } from "../../core/errors.ts";
+import { FormatError, UsageError, throwIfAborted } from "../../core/errors.ts";
+import type { RandomAccess } from "./structure.ts";
 
 const pathOf = (source: string | URL): string =>
   source instanceof URL || source.startsWith("file:") ? fileURLToPath(source) : source;
 
-/** A whole file, in chunks. Throws UsageError when it cannot be read. */
-export async function readPath(
+/** Bytes a single read asks for: more at once is refused by some systems. */
+const READ_BYTES = 2 ** 26;
+
+/** The file that `location` names beside a model. */
+export function besidePath(model: string | URL, location: string): string {
+  return join(dirname(pathOf(model)), location);
+}
+
+/** A whole file, read in chunks; of more than `fileBytes` the way to its parts. Throws UsageError when it cannot be read. */
+export async function openPath(
   source: string | URL,
+  fileBytes: number,
   onProgress: (done: number, total: number | undefined) => void,
   signal: AbortSignal | undefined,
-): Promise<Uint8Array> {
+): Promise<Uint8Array | RandomAccess> {
   const path = pathOf(source);
   const { size } = await stat(path).catch((error: unknown) => {
     throw new UsageError(`load: ${path} cannot be read: ${(error as Error).message}`, { cause: error });
   });
+  if (size > fileBytes) return { size, read: (offset, length, stop) => readPart(path, offset, length, stop) };
   const bytes = new Uint8Array(size);
   let at = 0;
   for await (const chunk of createReadStream(path, { signal, highWaterMark: 1 << 22 }) as AsyncIterable<Uint8Array>) {
@@ -30,29 +41,19 @@ export async function readPath(
   return bytes.subarray(0, at);
 }
 
-/** Reads parts of files beside a model, checked against their size before anything is allocated. */
-export function readBeside(source: string | URL) {
-  const folder = dirname(pathOf(source));
-  return async (location: string, offset: number, length: number | undefined): Promise<Uint8Array> => {
-    const path = join(folder, location);
-    const file = await open(path).catch((error: unknown) => {
-      throw new FormatError(`ONNX: external data ${path} cannot be read: ${(error as Error).message}`, {
-        cause: error,
-      });
-    });
-    try {
-      const { size } = await file.stat();
-      const count = Math.max(0, Math.min(length ?? size, size - offset));
-      const bytes = new Uint8Array(count);
-      let at = 0;
-      while (at < count) {
-        const { bytesRead } = await file.read(bytes, at, Math.min(count - at, 1 << 26), offset + at);
-        if (bytesRead === 0) break;
-        at += bytesRead;
-      }
-      return bytes.subarray(0, at);
-    } finally {
-      await file.close();
+async function readPart(path: string, offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
+  const file = await open(path);
+  try {
+    const bytes = new Uint8Array(length);
+    let at = 0;
+    while (at < length) {
+      throwIfAborted(signal);
+      const { bytesRead } = await file.read(bytes, at, Math.min(length - at, READ_BYTES), offset + at);
+      if (bytesRead === 0) break;
+      at += bytesRead;
     }
-  };
+    return bytes.subarray(0, at);
+  } finally {
+    await file.close();
+  }
 }

@@ -2,7 +2,7 @@
 // (core/dtype.ts). In between, 64-bit numbers are kept as float64, so that an `ends` of 2⁶³ − 1 may pass through shape
 // arithmetic; they are narrowed, with a check, when they enter a graph.
 
-import { dtypes, isFloat, isWide, storeValues, type DType } from "../../core/dtype.ts";
+import { dtypes, isFloat, isWide, storeValues, type DType, type TypedArray } from "../../core/dtype.ts";
 import { DTypeError, FormatError, ShapeError, UnsupportedError } from "../../core/errors.ts";
 import { formatShape, sizeOf, type Shape } from "../../core/shape.ts";
 import type { TensorData } from "../../core/tensorData.ts";
@@ -12,10 +12,12 @@ import {
   encodeElements,
   isStoredDType,
   naturalElements,
+  storedSizeBytes,
   type NaturalArray,
   type StoredDType,
 } from "../elements.ts";
 import type { OnnxDType, TensorProto } from "./model.ts";
+import { StreamedTensor } from "./streamed.ts";
 
 /** A tensor on the host: stored words, or float64 for 64-bit types. */
 export interface HostValue {
@@ -44,12 +46,17 @@ export function isDType(dtype: OnnxDType): dtype is DType {
 
 /** A file's tensor with its values; a view of the file's bytes where type and alignment allow. bfloat16 becomes float32. */
 export function hostValueOf(tensor: TensorProto): HostValue {
-  const { name, shape, bytes, dtype } = tensor;
+  const { name, shape, bytes, dtype, readBytes } = tensor;
   if (tensor.external)
     throw new FormatError(`ONNX: the data of tensor "${name}" lies outside the file and was not read`);
   if (!isStoredDType(dtype))
     throw new UnsupportedError(`ONNX: tensor "${name}" is ${dtype}, which cannot be computed with`);
-  return { dtype: computedDType(dtype), shape, data: hostElements(bytes, dtype) };
+  if (!readBytes) return { dtype: computedDType(dtype), shape, data: hostElements(bytes, dtype) };
+  const elementBytes = storedSizeBytes(dtype);
+  return new StreamedTensor(name, computedDType(dtype), shape, async (first, count) => {
+    const part = hostElements(await readBytes(first * elementBytes, count * elementBytes), dtype);
+    return part as TypedArray; // 64-bit numbers are never left in a file
+  });
 }
 
 function hostElements(bytes: Uint8Array, dtype: StoredDType): Numbers {
@@ -112,8 +119,11 @@ function clampBig(value: number, low: bigint, high: bigint): bigint {
 }
 
 /** True when some value does not fit the 32 bits a graph keeps it in. */
-export function exceedsWords({ dtype, data }: HostValue): boolean {
-  if (!isWide(dtype) || dtype === "float64" || !(data instanceof Float64Array)) return false;
+export function exceedsWords(value: HostValue): boolean {
+  const { dtype } = value;
+  if (!isWide(dtype) || dtype === "float64") return false;
+  const { data } = value;
+  if (!(data instanceof Float64Array)) return false;
   const { low, high } = dtypes[dtype];
   return data.some((value) => value < low || value > high);
 }

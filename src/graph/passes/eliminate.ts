@@ -13,7 +13,7 @@ export function eliminate(graph: Graph): Graph {
     (node, inputs, target) => {
       const input = inputs[0];
       if (isIdentity(node) && input) return [input];
-      const key = `${node.operator.name} ${attributesKey(node)} ${inputs.map((value) => value?.id ?? "-").join(" ")}`;
+      const key = `${node.operator.name} ${exactText(node.attributes)} ${inputs.map((value) => value?.id ?? "-").join(" ")}`;
       const known = seen.get(key);
       if (known) return known;
       const { outputs } = target.append(node.operator, inputs, node.attributes, node.outputs, node.name);
@@ -24,9 +24,9 @@ export function eliminate(graph: Graph): Graph {
   );
 }
 
-/** Equal for equal attributes; numbers JSON has no text for (NaN, ±∞, -0) keep their own. */
-function attributesKey({ attributes }: Node): string {
-  return JSON.stringify(attributes, (_, value: unknown) =>
+/** JSON that is equal for equal values only; numbers it has no text for (NaN, ±∞, -0) keep their own. */
+export function exactText(contents: unknown): string {
+  return JSON.stringify(contents, (_, value: unknown) =>
     typeof value === "number" && (!Number.isFinite(value) || Object.is(value, -0))
       ? `number ${1 / value} ${value}`
       : value,

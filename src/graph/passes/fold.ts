@@ -14,7 +14,7 @@ const LARGEST_GROWTH = 4;
 export function fold(graph: Graph): Graph {
   return rebuild(graph, (node, inputs, target) => {
     const constants = inputs.map((input) => input && target.constants.get(input));
-    const known = constants.every((constant, i) => constant !== undefined || inputs[i] === undefined);
+    const known = constants.every((constant, i) => (constant ? !constant.read : inputs[i] === undefined));
     if (!known || constants.length === 0 || grows(node)) return undefined;
     const results = evaluateReference(node.operator, constants, {
       inputs,
@@ -30,7 +30,8 @@ export function fold(graph: Graph): Graph {
   });
 }
 
-function grows(node: Node): boolean {
+/** The result is so much larger than its operands that it is better computed in every run than kept. */
+export function grows(node: Node): boolean {
   const size = (values: Node["inputs"]): number =>
     values.reduce((sum, value) => sum + (value ? sizeOf(value.shape) : 0), 0);
   return size(node.outputs) > LARGEST_GROWTH * Math.max(1, size(node.inputs)) && size(node.outputs) > 64;

@@ -2,11 +2,13 @@
 // weights, and a constant shift behind a convolution is part of its bias. This is how BatchNormalization disappears. The new
 // weights are computed here, in plain loops: a model has millions of them, and a page waits.
 
-import { dtypes, isFloat, storeValues } from "../../core/dtype.ts";
+import { dtypes, isFloat, LARGE_CONSTANT, storeValues } from "../../core/dtype.ts";
 import { sizeOf, type Shape } from "../../core/shape.ts";
+import { NarrowestStorage } from "../../core/storage.ts";
 import type { TensorData } from "../../core/tensorData.ts";
 import { add, div, mul, sub } from "../../ops/binary.ts";
-import { conv, convTranspose } from "../../ops/conv.ts";
+import { conv } from "../../ops/conv.ts";
+import { convTranspose } from "../../ops/convBack.ts";
 import { matMul } from "../../ops/matmul.ts";
 import { consumersOf, type Graph, type Node, type Value } from "../graph.ts";
 import { rebuild } from "./rebuild.ts";
@@ -31,7 +33,8 @@ export function foldScale(graph: Graph): Graph {
     const producer = computed.node;
     if (!producer || !sameExtents(computed.shape, node.outputs[0]!.shape)) return undefined;
     const [, weights, bias] = producer.inputs.map((input) => input && target.constants.get(input));
-    if (!weights || (producer.inputs[2] && !bias)) return undefined;
+    if (!weights || weights.read || constant.read || (producer.inputs[2] && !bias)) return undefined;
+    if (isNarrow(weights)) return undefined;
     const layout = weightLayout(producer);
     if (!layout || !isPerChannel(constant.shape, computed.shape, layout.channelAxis)) return undefined;
     const { channels } = layout;
@@ -75,7 +78,8 @@ interface WeightLayout {
   readonly hasBias: boolean;
 }
 
-function weightLayout({ operator, inputs, outputs, attributes }: Node): WeightLayout | undefined {
+/** How the weights of a convolution or product lie; undefined for other nodes. */
+export function weightLayout({ operator, inputs, outputs, attributes }: Node): WeightLayout | undefined {
   const weights = inputs[1]!.shape;
   const rank = outputs[0]!.shape.length;
   if (operator.name === conv.name) return { channelAxis: 1, channels: weights[0]!, weightAxis: 0, hasBias: true };
@@ -110,9 +114,16 @@ function shifted({ dtype, shape, data }: TensorData, shifts: Float64Array): Tens
 }
 
 /** `shape` broadcasts to a result of shape `out` and differs from one along `axis` only. */
-function isPerChannel(shape: Shape, out: Shape, axis: number): boolean {
+export function isPerChannel(shape: Shape, out: Shape, axis: number): boolean {
   const offset = out.length - shape.length;
   return offset >= 0 && shape.every((extent, i) => extent === 1 || i + offset === axis);
+}
+
+/** Large weights that are whole numbers or halves: they take a byte or two each as they are, and a word once scaled. */
+function isNarrow({ data, dtype }: TensorData): boolean {
+  if (dtype !== "float32" || data.length < LARGE_CONSTANT) return false;
+  const narrowest = new NarrowestStorage(dtype);
+  return narrowest.add(data) && narrowest.storage !== undefined;
 }
 
 function sameExtents(a: Shape, b: Shape): boolean {

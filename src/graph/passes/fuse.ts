@@ -1,5 +1,6 @@
 // Fusion decides which nodes become one dispatch. The graph stays as it is; the result is a list of groups:
-//   - a heavy node alone, or with the pointwise chain that follows it as its epilogue;
+//   - a heavy node alone, or with the pointwise chain that follows it as its epilogue, and, where the heavy node reads its
+//     first input but a few times, with the pointwise nodes that make it as its prologue;
 //   - a set of pointwise nodes over one domain, with as many results as others need.
 // A group must be convex (nothing outside lies on a path between two of its nodes) and fit the binding limit.
 
@@ -9,8 +10,10 @@ import { consumersOf, type Graph, type Node, type Value } from "../graph.ts";
 
 /** Nodes that run as one dispatch. */
 export interface Group {
-  /** The heavy node, if there is one; the other nodes are its epilogue. */
+  /** The heavy node, if there is one; the other nodes are its epilogue and prologue. */
   readonly anchor: Node | undefined;
+  /** Those that make the heavy node's first input, in topological order; none of their results is in memory. */
+  readonly prologue: readonly Node[];
   /** In topological order. */
   readonly nodes: readonly Node[];
   /** Tensors read from memory: the anchor's inputs first. Scalars known in advance are not among them. */
@@ -28,12 +31,15 @@ export interface FuseOptions {
   readonly pointwise?: boolean;
   /** Merge pointwise nodes into the epilogue of heavy nodes. Default true. */
   readonly epilogue?: boolean;
+  /** Merge pointwise nodes into the prologue of heavy nodes that stream through their first input. Default true. */
+  readonly prologue?: boolean;
 }
 
 /** Partitions the graph's nodes; aliasing nodes (Reshape) belong to no group. Groups come in no particular order. */
 export function fuse(graph: Graph, options: FuseOptions): Group[] {
   const fuser = new Fuser(graph, options);
   if (options.epilogue ?? true) fuser.growEpilogues();
+  if (options.prologue ?? true) fuser.growPrologues();
   fuser.groupPointwise(options.pointwise ?? true);
   return fuser.groups();
 }
@@ -45,6 +51,7 @@ export function isLiteral(graph: Graph, value: Value): boolean {
 
 class Draft {
   readonly nodes = new Set<Node>();
+  readonly prologue = new Set<Node>();
   constructor(
     readonly anchor: Node | undefined,
     public domain: Shape,
@@ -116,6 +123,32 @@ class Fuser {
     return joined.sort((a, b) => a.id - b.id);
   }
 
+  /** Lets heavy nodes swallow the pointwise nodes that make their first input and nothing else. */
+  growPrologues(): void {
+    for (const anchor of this.graph.nodes) {
+      if (!anchor.operator.spread) continue;
+      const draft = this.draftOf.get(anchor) ?? new Draft(anchor, anchor.outputs[0]!.shape, [anchor]);
+      this.draftOf.set(anchor, draft);
+      const [made] = anchor.inputs;
+      const pending = made?.node && anchor.inputs.indexOf(made, 1) < 0 ? [made.node] : [];
+      while (pending.length > 0) {
+        const node = pending.shift()!;
+        if (!this.joinsPrologue(node, draft)) continue;
+        draft.prologue.add(node);
+        draft.nodes.add(node);
+        this.draftOf.set(node, draft);
+        for (const input of node.inputs) if (input?.node) pending.push(input.node);
+      }
+    }
+  }
+
+  private joinsPrologue(node: Node, { anchor, nodes, prologue }: Draft): boolean {
+    if (!node.operator.pointwise || this.draftOf.has(node)) return false;
+    if (!this.onlyUsedBy(node, new Set([anchor!, ...prologue]))) return false;
+    const members = new Set([...nodes, node]);
+    return this.fits(members, anchor) && !this.dependsThroughOutside([node], members);
+  }
+
   /** Groups the remaining pointwise nodes. */
   groupPointwise(merge: boolean): void {
     for (const node of this.graph.nodes) {
@@ -154,16 +187,22 @@ class Fuser {
   }
 
   groups(): Group[] {
-    return [...new Set(this.draftOf.values())].map(({ anchor, nodes }) => {
+    return [...new Set(this.draftOf.values())].map(({ anchor, nodes, prologue }) => {
       const ordered = [...nodes].sort((a, b) => a.id - b.id);
-      return { anchor, nodes: ordered, inputs: this.reads(nodes, anchor), outputs: this.writes(nodes) };
+      return {
+        anchor,
+        nodes: ordered,
+        prologue: ordered.filter((node) => prologue.has(node)),
+        inputs: this.reads(nodes, anchor),
+        outputs: this.writes(nodes),
+      };
     });
   }
 
   /** Values the nodes read from outside, the anchor's first. */
   private reads(nodes: ReadonlySet<Node>, anchor: Node | undefined): Value[] {
     const reads = new Set<Value>();
-    for (const input of anchor?.inputs ?? []) if (input) reads.add(input);
+    for (const input of anchor?.inputs ?? []) if (input && !(input.node && nodes.has(input.node))) reads.add(input);
     for (const node of [...nodes].sort((a, b) => a.id - b.id))
       for (const input of node.inputs)
         if (input && !(input.node && nodes.has(input.node)) && !(node !== anchor && isLiteral(this.graph, input)))

@@ -2,11 +2,15 @@
 // arithmetic, layout changes around every convolution. Each is a pass of its own and can be left out; what a pass does is
 // right for every graph, so a model gives the same results, within its error bounds, with any of them switched off.
 
+import { pacer } from "../../core/pause.ts";
 import type { Graph } from "../graph.ts";
+import { recognizeActivations } from "./activations.ts";
+import { recognizeAttention } from "./attention.ts";
 import { eliminate } from "./eliminate.ts";
 import { fold } from "./fold.ts";
 import { foldScale } from "./foldScale.ts";
 import { recognizeNormalizations } from "./normalizations.ts";
+import { scaleProducts } from "./quantizedWeights.ts";
 import { resolveScatters } from "./scatters.ts";
 import { removeTransposes } from "./transposes.ts";
 
@@ -20,15 +24,37 @@ export interface OptimizeOptions {
   readonly scatters?: boolean;
   /** Written-out normalisations become one kernel each. Default true. */
   readonly normalizations?: boolean;
+  /** Written-out Gelu, Swish, Sigmoid, Mish and HardSwish become one operator each. Default true. */
+  readonly activations?: boolean;
+  /** Written-out attention becomes one operator, whose kernels keep the scores to themselves. Default true. */
+  readonly attention?: boolean;
+  /** Scales of dequantized weights follow the products, so that the weights stay whole numbers. Default true. */
+  readonly quantizedWeights?: boolean;
 }
 
-/** The graph after all passes that are not left out. */
-export function optimize(graph: Graph, options: OptimizeOptions = {}): Graph {
+/** The graph after all passes that are not left out. It pauses between passes, so that a page stays alive. */
+export async function optimize(graph: Graph, options: OptimizeOptions = {}, signal?: AbortSignal): Promise<Graph> {
   const { foldScale: scales = true, transposes = true, normalizations = true, scatters = true } = options;
-  let result = eliminate(fold(eliminate(graph)));
-  if (scatters) result = eliminate(resolveScatters(result));
-  if (transposes) result = eliminate(fold(removeTransposes(result)));
-  if (normalizations) result = eliminate(recognizeNormalizations(result));
-  if (scales) result = eliminate(foldScale(result));
+  const { activations = true, attention = true, quantizedWeights = true } = options;
+  const passes = [
+    eliminate,
+    ...(quantizedWeights ? [scaleProducts] : []),
+    fold,
+    eliminate,
+    ...(scatters ? [resolveScatters, eliminate] : []),
+    ...(transposes ? [removeTransposes, fold, eliminate] : []),
+    ...(normalizations ? [recognizeNormalizations, eliminate] : []),
+    ...(activations ? [recognizeActivations, eliminate] : []),
+    ...(attention ? [recognizeAttention, eliminate] : []),
+    ...(scales ? [foldScale, eliminate] : []),
+    fold,
+    eliminate,
+  ];
+  const pause = pacer(signal);
+  let result = graph;
+  for (const pass of passes) {
+    result = pass(result);
+    await pause();
+  }
   return result;
 }

@@ -4,11 +4,17 @@ import { Graph, type Node, type Value } from "../graph.ts";
 
 /**
  * Copies `graph`, asking `replace` for each node in order. `replace` gets the node's inputs in the new graph and
- * returns the values that stand for its outputs, or undefined to copy it. Nodes not in `keep` are left out.
+ * returns the values that stand for its outputs, or undefined to copy it. `map` finds any other value that was computed
+ * before the node in the new graph. Nodes not in `keep` are left out.
  */
 export function rebuild(
   graph: Graph,
-  replace: (node: Node, inputs: readonly (Value | undefined)[], target: Graph) => readonly Value[] | undefined,
+  replace: (
+    node: Node,
+    inputs: readonly (Value | undefined)[],
+    target: Graph,
+    map: (value: Value) => Value,
+  ) => readonly Value[] | undefined,
   keep?: ReadonlySet<Node>,
 ): Graph {
   const target = new Graph();
@@ -35,7 +41,7 @@ export function rebuild(
     if (keep && !keep.has(node)) continue;
     const inputs = node.inputs.map((input) => input && map(input));
     const outputs =
-      replace(node, inputs, target) ??
+      replace(node, inputs, target, map) ??
       target.append(node.operator, inputs, node.attributes, node.outputs, node.name).outputs;
     node.outputs.forEach((output, i) => mapped.set(output, outputs[i]!));
   }

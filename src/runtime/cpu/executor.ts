@@ -3,6 +3,7 @@
 
 import { dtypes, storeValues, type DType, type TypedArray } from "../../core/dtype.ts";
 import { UsageError, throwIfAborted } from "../../core/errors.ts";
+import { pacer, pause } from "../../core/pause.ts";
 import { sizeOf } from "../../core/shape.ts";
 import type { TensorData } from "../../core/tensorData.ts";
 import type { Variable } from "../../graph/variable.ts";
@@ -11,18 +12,33 @@ import type { Numbers, ReferenceInput } from "../../ops/operator.ts";
 import type { DispatchStep } from "../../scheduler/plan.ts";
 import type { Compiled } from "../../scheduler/schedule.ts";
 import { checkInputs, checkOutputs } from "../executor.ts";
-import type { Executable, Executor, Inputs, Outputs, RunOptions, StepTimes, TracedStep } from "../executor.ts";
+import type {
+  Executable,
+  Executor,
+  Inputs,
+  Outputs,
+  PrepareOptions,
+  RunOptions,
+  StepTimes,
+  TracedStep,
+} from "../executor.ts";
 
 /** Milliseconds of reference work between two chances for timers and signals. */
 const BREATHE_MS = 50;
+const WORD_BYTES = 4;
 
 export class CpuExecutor implements Executor {
   private readonly store = new Map<Variable, ArrayBuffer>();
   private lastTurn: Promise<unknown> = Promise.resolve();
 
-  prepare(compiled: Compiled): Promise<Executable> {
+  async prepare(compiled: Compiled, { signal }: PrepareOptions = {}): Promise<Executable> {
     const contents = (variable: Variable, sizeBytes: number): ArrayBuffer => this.contents(variable, sizeBytes);
-    return Promise.resolve(new CpuExecutable(compiled, contents, (work) => this.inTurn(work)));
+    const constants = new Map<number, TypedArray>();
+    for (const [index, constant] of compiled.constants) {
+      throwIfAborted(signal);
+      constants.set(index, constant.read ? await constant.read(0, sizeOf(constant.shape)) : constant.data);
+    }
+    return new CpuExecutable(compiled, constants, contents, (work) => this.inTurn(work));
   }
 
   /** Like a GPU's queue: work that overlaps is carried out in the order in which it was asked for. */
@@ -86,20 +102,29 @@ export class CpuExecutor implements Executor {
 class CpuExecutable implements Executable {
   private readonly buffers: ArrayBuffer[];
   private readonly variables: ReadonlySet<number>;
+  /** Elements are words here, whatever a GPU stores: places that are packed half as densely leave room for them. */
+  private readonly spacing: 1 | 2;
   private disposed = false;
 
   constructor(
     readonly compiled: Compiled,
+    constants: ReadonlyMap<number, TypedArray>,
     contents: (variable: Variable, sizeBytes: number) => ArrayBuffer,
     private readonly inTurn: <T>(work: () => T | Promise<T>) => Promise<T>,
   ) {
-    const { plan, constants, variables } = compiled;
+    const { plan, variables } = compiled;
     this.variables = new Set(variables.keys());
-    this.buffers = plan.buffers.map(({ sizeBytes }, index) => {
+    this.spacing = plan.values.some(({ storage }) => storage === "half") ? 2 : 1;
+    const sizes = plan.buffers.map(({ sizeBytes }) => sizeBytes);
+    for (const { shape, buffer, offsetBytes = 0 } of plan.values)
+      if (buffer !== undefined)
+        sizes[buffer] = Math.max(sizes[buffer]!, offsetBytes * this.spacing + sizeOf(shape) * WORD_BYTES);
+    this.buffers = sizes.map((sizeBytes, index) => {
       const variable = variables.get(index);
       return variable ? contents(variable, sizeBytes) : new ArrayBuffer(sizeBytes);
     });
-    for (const [index, constant] of constants) viewOf(this.buffers[index]!, constant).set(constant.data);
+    for (const [index, constant] of compiled.constants)
+      viewOf(this.buffers[index]!, constant).set(constants.get(index)!);
   }
 
   async run(inputs: Inputs, { outputs, signal }: RunOptions = {}): Promise<Outputs> {
@@ -118,14 +143,10 @@ class CpuExecutable implements Executable {
   ): Promise<Outputs> {
     const { plan } = this.compiled;
     this.write(inputs);
-    let breathed = performance.now();
+    const breathe = pacer(signal, BREATHE_MS);
     for (let index = 0; index < plan.steps.length; index++) {
       this.carryOut(index);
-      if (performance.now() - breathed > BREATHE_MS) {
-        await breathe();
-        throwIfAborted(signal);
-        breathed = performance.now();
-      }
+      await breathe();
     }
     return Object.fromEntries(outputs.map((name) => [name, this.read(plan.outputs[name]!)]));
   }
@@ -153,7 +174,7 @@ class CpuExecutable implements Executable {
           this.carryOut(index);
           samples[index]!.push(performance.now() - start);
         }
-        await breathe();
+        await pause();
       }
     });
     return {
@@ -195,8 +216,8 @@ class CpuExecutable implements Executable {
     const step = this.compiled.plan.steps[index]!;
     if (step.kind === "copy") {
       const { from, to } = step;
-      const bytes = new Uint8Array(this.buffers[from.buffer]!, from.offsetBytes, to.sizeBytes);
-      new Uint8Array(this.buffers[to.buffer]!).set(bytes, to.offsetBytes);
+      const bytes = new Uint8Array(this.buffers[from.buffer]!, from.offsetBytes * this.spacing, to.sizeBytes);
+      new Uint8Array(this.buffers[to.buffer]!).set(bytes, to.offsetBytes * this.spacing);
       return;
     }
     const results = this.evaluate(step);
@@ -234,7 +255,7 @@ class CpuExecutable implements Executable {
 
   private view(id: number): TypedArray {
     const value = this.compiled.plan.values[id]!;
-    return viewOf(this.buffers[value.buffer!]!, value, value.offsetBytes);
+    return viewOf(this.buffers[value.buffer!]!, value, (value.offsetBytes ?? 0) * this.spacing);
   }
 
   private read(id: number): TensorData {
@@ -254,5 +275,3 @@ function viewOf(
 ): TypedArray {
   return dtypes[dtype].view(buffer, offsetBytes, sizeOf(shape));
 }
-
-const breathe = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 0));

@@ -10,6 +10,7 @@ import type { GpuPipeline } from "../../device/pipelines.ts";
 import type { Compiled } from "../../scheduler/schedule.ts";
 import { checkInputs, checkOutputs } from "../executor.ts";
 import type { Executable, Inputs, Outputs, RunOptions, StepTimes, TracedStep } from "../executor.ts";
+import type { StepwiseParts } from "./stepwise.ts";
 import { layOutUniforms, type UniformBlocks } from "./uniforms.ts";
 
 type GpuBuffer = ReturnType<Gpu["createBuffer"]>;
@@ -116,8 +117,8 @@ export class GpuExecutable implements Executable {
     const external: GpuBuffer[] = [];
     const place = (kind: "input" | "output", name: string, id: number | undefined, buffer: GpuBuffer): void => {
       if (id === undefined) throw new UsageError(`encode: there is no ${kind} "${name}"`);
-      const { shape, dtype, buffer: index } = plan.values[id]!;
-      const sizeBytes = sizeOf(shape) * dtypes[dtype].sizeBytes;
+      const { buffer: index } = plan.values[id]!;
+      const sizeBytes = this.sizeBytesOf(id);
       if (buffer.size < sizeBytes)
         throw new UsageError(
           `encode: the buffer for ${kind} "${name}" has ${buffer.size} bytes, ${sizeBytes} are needed`,
@@ -138,50 +139,14 @@ export class GpuExecutable implements Executable {
 
   async trace(inputs: Inputs, visit: (step: TracedStep) => void | Promise<void>, signal?: AbortSignal): Promise<void> {
     this.check();
-    const { plan } = this.compiled;
-    await this.keepingVariables(async () => {
-      this.write(inputs);
-      for (const [index, step] of plan.steps.entries()) {
-        throwIfAborted(signal);
-        this.gpu.currentStep = plan.stepName(index);
-        const read = await this.read(step.inputs);
-        const written = await this.gpu.scope(plan.stepName(index), () => {
-          const encoder = this.gpu.device.createCommandEncoder({ label: plan.stepName(index) });
-          this.encodeCommands(encoder, this.commands.slice(index, index + 1), 0);
-          return this.read(step.outputs, encoder);
-        });
-        await visit({ index, inputs: read, outputs: written });
-      }
-    });
+    const { trace } = await import("./stepwise.ts");
+    return trace(this.parts(), inputs, visit, signal);
   }
 
   async time(inputs: Inputs, repeats: number): Promise<StepTimes> {
     this.check();
-    const timer = await this.gpu.createTimer(this.commands.length);
-    if (!timer)
-      return {
-        steps: undefined,
-        reason: `${this.gpu.adapter.name} has no timestamp-query, so single kernels cannot be timed`,
-      };
-    const samples = this.commands.map((): number[] => []);
-    try {
-      await this.keepingVariables(async () => {
-        this.write(inputs);
-        for (let run = 0; run < repeats; run++) {
-          this.gpu.submit("timed run", (encoder) => {
-            this.commands.forEach((command, i) => this.encodeTimed(encoder, command, timer.passWrites(i)));
-            timer.resolve(encoder);
-          });
-          const nanoseconds = await timer.read();
-          nanoseconds.forEach((time, i) => samples[i]!.push(time * 1e-6));
-        }
-      });
-    } finally {
-      timer.destroy();
-    }
-    return {
-      steps: samples.map((times, index) => ({ index, timeMs: times.sort((a, b) => a - b)[times.length >> 1]! })),
-    };
+    const { time } = await import("./stepwise.ts");
+    return time(this.parts(), inputs, repeats);
   }
 
   dispose(): void {
@@ -198,6 +163,24 @@ export class GpuExecutable implements Executable {
 
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  /** What running step by step works with. */
+  private parts(): StepwiseParts {
+    return {
+      gpu: this.gpu,
+      plan: this.compiled.plan,
+      variables: [...this.compiled.variables.keys()].map((index) => this.buffers[index]!),
+      write: (inputs) => {
+        this.write(inputs);
+      },
+      read: (values, encoder) => this.read(values, encoder),
+      encodeStep: (encoder, index, pass) => {
+        const command = this.commands[index]!;
+        if (command.kind === "copy") copy(encoder, command);
+        else dispatch(pass, command);
+      },
+    };
   }
 
   private check(): void {
@@ -253,17 +236,25 @@ export class GpuExecutable implements Executable {
     return identity;
   }
 
+  private sizeBytesOf(id: number): number {
+    const { shape, dtype, storage } = this.compiled.plan.values[id]!;
+    const count = sizeOf(shape);
+    return storage ? this.compiled.packing!.storageBytes(count, storage) : count * dtypes[dtype].sizeBytes;
+  }
+
   private write(inputs: Inputs): void {
     const { plan } = this.compiled;
-    for (const [name, data] of checkInputs(plan, inputs))
-      this.gpu.write(this.buffers[plan.values[plan.inputs[name]!]!.buffer!]!, data);
+    for (const [name, data] of checkInputs(plan, inputs)) {
+      const { buffer, storage } = plan.values[plan.inputs[name]!]!;
+      const target = this.buffers[buffer!]!;
+      this.gpu.write(target, storage ? this.compiled.packing!.packFor(target, data, storage) : data);
+    }
   }
 
   /** Small results are often read while the next runs are under way: staging for that is made with the first run. */
   private reserveReads(names: readonly string[]): void {
     const { plan } = this.compiled;
-    const sizes = names.map((name) => plan.values[plan.outputs[name]!]!);
-    const sizeBytes = sizes.reduce((sum, { dtype, shape }) => sum + sizeOf(shape) * dtypes[dtype].sizeBytes, 0);
+    const sizeBytes = names.reduce((sum, name) => sum + this.sizeBytesOf(plan.outputs[name]!), 0);
     if (sizeBytes > 0 && sizeBytes <= SMALL_READ_BYTES) this.gpu.reserveReads(sizeBytes, OVERLAPPING_READS);
   }
 
@@ -295,37 +286,22 @@ export class GpuExecutable implements Executable {
     pass?.end();
   }
 
-  private encodeTimed(
-    encoder: Encoder,
-    command: Command,
-    timestampWrites: NonNullable<Parameters<Encoder["beginComputePass"]>[0]>["timestampWrites"],
-  ): void {
-    const pass = encoder.beginComputePass(timestampWrites ? { timestampWrites } : {});
-    if (command.kind === "dispatch") dispatch(pass, command);
-    pass.end();
-    if (command.kind === "copy") copy(encoder, command);
-  }
-
   private async read(values: readonly number[], encoder?: Encoder): Promise<TensorData[]> {
     const { plan } = this.compiled;
     const types = values.map((id) => plan.values[id]!);
-    const sources = types.map(({ dtype, shape, buffer, offsetBytes = 0 }) => ({
+    const sources = types.map(({ buffer, offsetBytes = 0 }, i) => ({
       buffer: this.buffers[buffer!]!,
       offsetBytes,
-      sizeBytes: sizeOf(shape) * dtypes[dtype].sizeBytes,
+      sizeBytes: this.sizeBytesOf(values[i]!),
     }));
     const contents = await this.gpu.read(sources, encoder);
-    return types.map(({ dtype, shape }, i) => ({ dtype, shape, data: dtypes[dtype].view(contents[i]!) }));
-  }
-
-  private async keepingVariables(work: () => Promise<void>): Promise<void> {
-    const kept = [...this.compiled.variables.keys()].map((index) => this.buffers[index]!);
-    const contents = await this.gpu.read(kept.map((buffer) => ({ buffer, sizeBytes: buffer.size })));
-    try {
-      await work();
-    } finally {
-      kept.forEach((buffer, i) => this.gpu.write(buffer, new Uint8Array(contents[i]!)));
-    }
+    return types.map(({ dtype, shape, storage }, i) => {
+      const bytes = contents[i]!;
+      const data = storage
+        ? this.compiled.packing!.unpack(bytes, storage, dtype, sizeOf(shape))
+        : dtypes[dtype].view(bytes);
+      return { dtype, shape, data };
+    });
   }
 }
 

@@ -8,10 +8,14 @@ import { sizeOf, type Shape } from "../../../core/shape.ts";
 import { add, mul, sub } from "../../../ops/binary.ts";
 import { concatenate } from "../../../ops/concat.ts";
 import { conv } from "../../../ops/conv.ts";
+import { filled, tensorData } from "../../../core/tensorData.ts";
 import { expandTo } from "../../../ops/expand.ts";
+import { reduceSum } from "../../../ops/reduce.ts";
+import { gather } from "../../../ops/gather.ts";
 import { formulas } from "../../../ops/formula.ts";
 import { bitShift, bitwiseAnd } from "../../../ops/logic.ts";
 import { matMul } from "../../../ops/matmul.ts";
+import { matMulNBits as packedProduct } from "../../../ops/matMulNBits.ts";
 import type { Builder, Operand } from "../../../ops/operator.ts";
 import { quantizeLinear as rounded } from "../../../ops/quantizeLinear.ts";
 import { reduceMax, reduceMin } from "../../../ops/reduce.ts";
@@ -259,34 +263,70 @@ function unpack(build: Builder, bytes: Operand, bits: number): Operand {
   return reshapeTo(build, concatenate(build, parts, outer.length + 1), [...outer, length * count]);
 }
 
+/** Bytes [.., 4·n] as the words [.., n] that hold them, the first byte lowest. */
+function wordsOf(build: Builder, bytes: Operand): Operand {
+  const groups = reshapeTo(build, bytes, [...bytes.shape.slice(0, -1), -1, 4]);
+  const places = build.constant(
+    tensorData(
+      [0, 1, 2, 3].map((i) => 256 ** i),
+      [4],
+      "uint32",
+    ),
+  );
+  const placed = build.apply(mul, [as(build, groups, "uint32"), places]);
+  return build.apply(reduceSum, [placed], { axes: [-1], keepdims: 0 });
+}
+
 /**
  * MatMulNBits (com.microsoft): A [.., K] times the transpose of weights [N, K], which are kept in 2, 4 or 8 bits with a
- * scale and a zero point for each block of a row. Constant weights are unpacked once, when the model is loaded.
+ * scale and a zero point for each block of a row. They stay packed, unless zero points are floats or `g_idx` says which
+ * block each column belongs to: such weights, where constant, are unpacked once, when the model is loaded.
  */
 const matMulNBits: Handler = (call) => {
   const { build } = call;
   const A = call.operand(0);
   const [K, N, bits, block] = [call.int("K", 0), call.int("N", 0), call.int("bits", 4), call.int("block_size", 0)];
   if (![2, 4, 8].includes(bits)) throw call.unsupported(`weights of ${bits} bits`);
-  if (call.has(4)) throw call.unsupported("reordered weights (g_idx)");
+  if (K < 1 || N < 1 || block < 1)
+    throw call.malformed(`K = ${K}, N = ${N}, block_size = ${block}; all must be positive`);
   const blocks = Math.ceil(K / block);
-  const numbers = reshapeTo(build, unpack(build, reshapeTo(build, call.operand(1), [N, -1]), bits), [N, blocks, block]);
-  const perBlock = (parameter: Operand): Operand => reshapeTo(build, parameter, [N, blocks, 1]);
-  const zeroPoint = (): Operand => {
-    const given = call.optional(3);
-    if (!given) return build.constant(2 ** (bits - 1));
-    if (isFloat(given.dtype)) return asFloat(build, perBlock(given));
-    const all = unpack(build, reshapeTo(build, given, [N, -1]), bits);
-    return asFloat(build, perBlock(all.shape[1] === blocks ? all : sliceAxis(build, all, 1, 0, blocks)));
-  };
-  const centered = build.apply(sub, [asFloat(build, numbers), zeroPoint()]);
-  const weights = build.apply(mul, [centered, asFloat(build, perBlock(call.operand(2)))]);
-  const rows = reshapeTo(build, weights, [N, blocks * block]);
-  const exactRows = blocks * block === K ? rows : sliceAxis(build, rows, 1, 0, K);
-  const product = build.apply(matMul, [A, as(build, exactRows, A.dtype)], { transB: 1 });
+  const scales = reshapeTo(build, call.operand(2), [N, blocks]);
+  const given = call.optional(3);
   const bias = call.optional(5);
-  return bias ? build.apply(add, [product, bias]) : product;
+  const biased = (product: Operand): Operand => (bias ? build.apply(add, [product, bias]) : product);
+  const isPacked = (block * bits) % 32 === 0 && block >= 16 && !call.has(4) && !(given && isFloat(given.dtype));
+  if (isPacked) {
+    const B = wordsOf(build, reshapeTo(build, call.operand(1), [N, blocks, (block * bits) / 8]));
+    const zeroPoints = given && wordsOf(build, padded(build, reshapeTo(build, given, [N, -1])));
+    return biased(build.apply(packedProduct, [A, B, scales, zeroPoints], { K, N, bits, block_size: block }));
+  }
+  const numbers = reshapeTo(build, unpack(build, reshapeTo(build, call.operand(1), [N, -1]), bits), [
+    N,
+    blocks * block,
+  ]);
+  // A parameter of each block [N, blocks] as one of each weight.
+  const index = call.optional(4);
+  const perWeight = (parameter: Operand): Operand =>
+    index ? build.apply(gather, [parameter, index], { axis: 1 }) : spread(build, parameter, [N, K], 1, block);
+  const exactly = (rows: Operand): Operand => (rows.shape[1] === K ? rows : sliceAxis(build, rows, 1, 0, K));
+  const zeroPoint = (): Operand => {
+    if (!given) return build.constant(2 ** (bits - 1));
+    if (isFloat(given.dtype)) return perWeight(asFloat(build, reshapeTo(build, given, [N, blocks])));
+    const all = unpack(build, reshapeTo(build, given, [N, -1]), bits);
+    return perWeight(asFloat(build, all.shape[1] === blocks ? all : sliceAxis(build, all, 1, 0, blocks)));
+  };
+  const centered = build.apply(sub, [asFloat(build, exactly(numbers)), zeroPoint()]);
+  const weights = build.apply(mul, [centered, perWeight(asFloat(build, scales))]);
+  return biased(build.apply(matMul, [A, as(build, weights, A.dtype)], { transB: 1 }));
 };
+
+/** Rows of bytes, filled up to whole words. */
+function padded(build: Builder, bytes: Operand): Operand {
+  const [rows, length] = bytes.shape as [number, number];
+  const missing = (4 - (length % 4)) % 4;
+  if (missing === 0) return bytes;
+  return concatenate(build, [bytes, build.constant(filled(0, [rows, missing], bytes.dtype))], 1);
+}
 
 export const quantize: Handlers = {
   ConvInteger: convInteger,

@@ -5,7 +5,6 @@ import type { Operator } from "../../../ops/operator.ts";
 import { reduceMax, reduceMean, reduceMin, reduceSum } from "../../../ops/reduce.ts";
 import { reduceL1, reduceProd, reduceSumSquare } from "../../../ops/reduceSums.ts";
 import { reduceL2, reduceLogSum, reduceLogSumExp } from "../../../ops/reduceComposed.ts";
-import { reduceInSteps } from "../../../ops/reduceInSteps.ts";
 import type { ReduceAttributes } from "../../../ops/reduction.ts";
 import type { Handler, Handlers } from "../handler.ts";
 
@@ -18,8 +17,7 @@ const reduction =
       keepdims: call.int("keepdims", 1),
       noop_with_empty_axes: call.int("noop_with_empty_axes", 0),
     };
-    if (operator.decompose) return call.build.apply(operator, [data], attributes);
-    return reduceInSteps(call.build, operator, data, attributes);
+    return call.build.apply(operator, [data], attributes);
   };
 
 export const reduce: Handlers = {

@@ -6,7 +6,7 @@ import { UsageError } from "../../../core/errors.ts";
 import { Graph, Value } from "../../../graph/graph.ts";
 import { asType } from "../../../ops/asType.ts";
 import { add, div, greater, mul, sub } from "../../../ops/binary.ts";
-import { reduceSum } from "../../../ops/expand.ts";
+import { reduceSum } from "../../../ops/reduce.ts";
 import type { Builder, Operand } from "../../../ops/operator.ts";
 import { pow } from "../../../ops/pow.ts";
 import { scalar } from "../../../ops/scalar.ts";
